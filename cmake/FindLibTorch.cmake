@@ -1,0 +1,27 @@
+# Finds LibTorch: the user's own (CMAKE_PREFIX_PATH or Torch_DIR) if given, else the torch wheel that
+# scripts/setup puts into .venv. A CUDA build of LibTorch asks for a CUDA toolkit when it is
+# configured; where the machine has none, the toolkit's wheels in the same .venv serve as one.
+file(GLOB _easel_site_packages "${CMAKE_CURRENT_SOURCE_DIR}/.venv/lib/python3*/site-packages")
+if(_easel_site_packages)
+  list(APPEND CMAKE_PREFIX_PATH "${_easel_site_packages}/torch")
+  set(_easel_cuda_wheels "${_easel_site_packages}/nvidia/cu13")
+  find_program(EASEL_NVCC nvcc HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
+  if(NOT EASEL_NVCC AND EXISTS "${_easel_cuda_wheels}/bin/nvcc")
+    set(ENV{CUDA_HOME} "${_easel_cuda_wheels}")
+    set(ENV{CUDACXX} "${_easel_cuda_wheels}/bin/nvcc")
+    set(CUDA_TOOLKIT_ROOT_DIR "${_easel_cuda_wheels}" CACHE PATH "CUDA toolkit")
+    set(CUDAToolkit_ROOT "${_easel_cuda_wheels}" CACHE PATH "CUDA toolkit")
+  endif()
+endif()
+
+# Turing to Blackwell. Without a list Torch's package would try to run a program on this machine's GPU.
+if(NOT DEFINED TORCH_CUDA_ARCH_LIST)
+  set(TORCH_CUDA_ARCH_LIST "7.5;8.0;8.6;8.9;9.0;10.0;12.0" CACHE STRING "CUDA architectures")
+endif()
+
+find_package(Torch REQUIRED)
+
+# Torch's package adds nothing to the imported target's run path; the programs find the libraries
+# where they were at link time, and an installed program where EASEL_TORCH_LIB_DIR says.
+get_filename_component(EASEL_TORCH_LIB_DIR "${TORCH_LIBRARY}" DIRECTORY)
+set(CMAKE_BUILD_RPATH "${EASEL_TORCH_LIB_DIR}")

@@ -1,0 +1,76 @@
+# One object library per layer, all with one precompiled header, and what joins them.
+
+add_library(easel_options INTERFACE)
+target_compile_features(easel_options INTERFACE cxx_std_20)
+target_include_directories(easel_options INTERFACE
+  "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>"
+  "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+
+add_library(easel_warnings INTERFACE)
+target_compile_options(easel_warnings INTERFACE -Wall -Wextra -Wshadow=local -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wimplicit-fallthrough -Wvla
+  $<$<BOOL:${EASEL_WERROR}>:-Werror>)
+if(EASEL_SANITIZE)
+  target_compile_options(easel_warnings INTERFACE -fsanitize=${EASEL_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(easel_warnings INTERFACE -fsanitize=${EASEL_SANITIZE})
+endif()
+if(EASEL_CCACHE)
+  target_compile_options(easel_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+endif()
+
+# What every layer may use. Headers are private to the .cpp files except LibTorch's and fmt's.
+set(EASEL_PUBLIC_LIBRARIES "${TORCH_LIBRARIES}" fmt::fmt-header-only Threads::Threads)
+set(EASEL_PRIVATE_LIBRARIES ZLIB::ZLIB yaml-cpp::yaml-cpp nlohmann_json::nlohmann_json
+    PkgConfig::utf8proc)
+
+add_library(easel_pch OBJECT "${CMAKE_CURRENT_SOURCE_DIR}/src/pch.cpp")
+target_precompile_headers(easel_pch PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/src/pch.h")
+target_link_libraries(easel_pch PUBLIC easel_options ${EASEL_PUBLIC_LIBRARIES}
+  PRIVATE easel_warnings ${EASEL_PRIVATE_LIBRARIES})
+
+# easel_layer(<name> USES <lower layers>): the object library easel_<name> of src/<name>/*.cpp.
+function(easel_layer name)
+  cmake_parse_arguments(ARG "" "" "USES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/src/${name}/*.cpp")
+  add_library(easel_${name} OBJECT ${sources})
+  target_link_libraries(easel_${name} PUBLIC easel_options ${EASEL_PUBLIC_LIBRARIES}
+    PRIVATE easel_warnings ${EASEL_PRIVATE_LIBRARIES})
+  target_include_directories(easel_${name} SYSTEM PRIVATE "${EASEL_STB_INCLUDE_DIR}")
+  target_precompile_headers(easel_${name} REUSE_FROM easel_pch)
+  set(closure ${name})
+  foreach(used IN LISTS ARG_USES)
+    get_property(below GLOBAL PROPERTY EASEL_CLOSURE_${used})
+    list(APPEND closure ${below})
+  endforeach()
+  list(REMOVE_DUPLICATES closure)
+  set_property(GLOBAL PROPERTY EASEL_CLOSURE_${name} "${closure}")
+  set_property(GLOBAL APPEND PROPERTY EASEL_LAYERS ${name})
+endfunction()
+
+# easel_link_layers(<target> <layer>...): links these layers and all below them, as objects.
+function(easel_link_layers target)
+  set(closure)
+  foreach(layer IN LISTS ARGN)
+    get_property(below GLOBAL PROPERTY EASEL_CLOSURE_${layer})
+    list(APPEND closure ${below})
+  endforeach()
+  list(REMOVE_DUPLICATES closure)
+  foreach(layer IN LISTS closure)
+    target_link_libraries(${target} PRIVATE easel_${layer})
+  endforeach()
+  target_link_libraries(${target} PRIVATE easel_warnings ${EASEL_PRIVATE_LIBRARIES})
+endfunction()
+
+# easel_library(<name>): the library that is installed, all layers in one.
+function(easel_library name)
+  get_property(layers GLOBAL PROPERTY EASEL_LAYERS)
+  add_library(${name})
+  add_library(easel::${name} ALIAS ${name})
+  foreach(layer IN LISTS layers)
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:easel_${layer}>)
+  endforeach()
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR})
+  target_link_libraries(${name} PUBLIC easel_options ${EASEL_PUBLIC_LIBRARIES}
+    PRIVATE ${EASEL_PRIVATE_LIBRARIES})
+endfunction()

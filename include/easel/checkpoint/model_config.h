@@ -1,0 +1,42 @@
+// What a model is made of: read from a CompVis YAML file or a diffusers folder.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <easel/diffusion/denoiser.h>
+#include <easel/diffusion/noise_schedule.h>
+#include <easel/models/autoencoder.h>
+#include <easel/models/clip_text.h>
+#include <easel/models/unet.h>
+
+namespace easel {
+
+// How the conditioning reaches the UNet: CompVis's `conditioning_key`.
+enum class ConditioningKey { CrossAttention, Concat, Hybrid };
+
+struct ModelConfig {
+  UNetConfig unet;
+  AutoencoderConfig autoencoder;
+  ClipTextConfig text_encoder;
+  int64_t clip_skip = 1;  // which hidden state of the text encoder is the context
+  ScheduleConfig schedule;
+  Parameterization parameterization = Parameterization::Eps;
+  ConditioningKey conditioning_key = ConditioningKey::CrossAttention;
+  double scale_factor = 0.18215;
+  int64_t image_size = 64;  // the latents' side that the model was trained at
+  bool use_ema = false;     // CompVis's flag: EMA weights are in the file
+};
+
+// Reads a config in the CompVis schema. `target:` names are mapped through one table; an unknown
+// target, key or value that would change the picture and cannot be honoured is an Error (Usage) that
+// names it with its line; training-only keys are accepted. cond_stage_config.params may carry
+// ClipTextConfig's fields by name (an extension, for text encoders other than ViT-L/14).
+ModelConfig read_model_config(const std::filesystem::path& yaml);
+ModelConfig parse_model_config(const std::string& yaml_text, const std::string& name_for_errors);
+
+// Reads the config.json files of a diffusers folder (model_index.json, unet/, vae/, text_encoder/,
+// scheduler/) into the same description.
+ModelConfig read_diffusers_config(const std::filesystem::path& folder);
+
+}  // namespace easel

@@ -1,0 +1,49 @@
+// A whole model in memory, and how it is loaded from whatever a person has.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <ATen/core/TensorBody.h>
+
+#include <easel/base/progress.h>
+#include <easel/checkpoint/model_config.h>
+#include <easel/models/autoencoder.h>
+#include <easel/models/clip_text.h>
+#include <easel/models/unet.h>
+#include <easel/text/clip_tokenizer.h>
+
+namespace easel {
+
+// Immutable once loaded: may be shared between threads. Moves, does not copy cheaply by accident.
+struct StableDiffusion {
+  ModelConfig config;
+  ClipTokenizer tokenizer;
+  ClipText text_encoder;
+  UNet unet;
+  Autoencoder autoencoder;
+  NoiseSchedule schedule;
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;  // of text encoder, UNet and autoencoder alike
+  std::string name;                   // file or folder name, for the settings text
+};
+
+struct LoadOptions {
+  std::filesystem::path config;      // CompVis YAML; empty: `model`'s own (a diffusers folder, or a
+                                     // .yaml beside the file with its name), else `default_config`
+  std::filesystem::path default_config;  // v1-inference.yaml as installed
+  std::filesystem::path vocabulary;  // CLIP's BPE file, for models that bring no tokenizer
+  std::filesystem::path vae;         // weights that replace the model's autoencoder; may be empty
+  bool use_ema = false;              // take model_ema.* for the UNet
+  at::Device device = at::kCPU;
+  std::optional<at::ScalarType> dtype;  // nullopt: float32 on a CPU, float16 on CUDA
+  Log log;
+};
+
+// Loads a CompVis .ckpt or .safetensors file (either key layout) or a diffusers folder. On a CPU with
+// the stored dtype the parameters are views of the mapped file. Throws one Error that lists every
+// missing, unexpected and misshapen tensor, or says what the file is instead of a model.
+StableDiffusion load(const std::filesystem::path& model, const LoadOptions& options);
+
+}  // namespace easel

@@ -1,0 +1,62 @@
+// Gaussian noise as PyTorch draws it, on any machine.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include <easel/base/tensor.h>
+
+namespace easel {
+
+enum class Rng {
+  Cpu,   // torch.manual_seed(s) and torch.randn on a CPU: mt19937
+  Cuda,  // the same on a CUDA GPU: Philox4x32-10, computed here on the host, so it needs no GPU
+};
+
+// Throws Error (Usage) listing the valid names.
+Rng rng_from_name(std::string_view name);
+
+// One stream of standard normal numbers. Equal (rng, seed) give equal streams on every device.
+class NormalStream {
+ public:
+  NormalStream(Rng rng, uint64_t seed);
+  ~NormalStream();
+  NormalStream(NormalStream&&) noexcept;
+  NormalStream& operator=(NormalStream&&) noexcept;
+
+  // The next torch.randn(shape), float32 on the CPU.
+  Tensor draw(at::IntArrayRef shape);
+  // Goes on as if draw(shape) had been called.
+  void skip(at::IntArrayRef shape);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Noise for a batch of pictures. Not thread-safe: one source belongs to one run.
+class NoiseSource {
+ public:
+  // --seeding image: picture k of the batch has a stream of its own from seeds[k] and draws [C, H, W];
+  // a picture depends on its seed alone, never on the batch it is drawn in.
+  static NoiseSource per_image(Rng rng, const std::vector<uint64_t>& seeds);
+  // --seeding batch: one stream draws [B, C, H, W] at once, going on from batch to batch as a CompVis
+  // run does. The stream is the caller's and must outlive the source.
+  static NoiseSource per_batch(NormalStream& stream);
+
+  // The next noise for a batch of this shape, float32 on the CPU. With per_image, shape_BCHW[0] must be
+  // the number of seeds.
+  Tensor draw(at::IntArrayRef shape_BCHW);
+  // Only for per_batch: counts a draw whose values the reference program threw away; per_image draws
+  // only what it uses, so there it does nothing.
+  void discard(at::IntArrayRef shape_BCHW);
+
+ private:
+  NoiseSource() = default;
+  std::vector<NormalStream> streams_;
+  NormalStream* shared_ = nullptr;
+};
+
+}  // namespace easel

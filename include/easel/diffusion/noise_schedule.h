@@ -1,0 +1,47 @@
+// The forward process: how much noise there is at each of the training timesteps.
+//
+// Samplers work in the variance-exploding form x = x0 + sigma * noise (Karras et al. 2022); levels
+// are doubles, so that a timestep found from a sigma on the grid is exact.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace easel {
+
+// The `model.params` of a CompVis config that describe the schedule.
+struct ScheduleConfig {
+  std::string beta_schedule = "linear";  // CompVis's names: linear, cosine, sqrt_linear, sqrt
+  double linear_start = 0.00085;         // first and last beta; "linear" is linear in sqrt(beta)
+  double linear_end = 0.0120;
+  double cosine_s = 8e-3;
+  int64_t timesteps = 1000;
+};
+
+// How log-levels are interpolated between integer timesteps.
+enum class Interpolation {
+  LogSigma,  // k-diffusion: linear in log sigma
+  LogAlpha,  // DPM-Solver's NoiseScheduleVP('discrete'): linear in log sqrt(abar)
+};
+
+struct NoiseSchedule {
+  std::vector<double> alphas_cumprod;  // abar[t], t = 0 .. timesteps-1, strictly decreasing
+  Interpolation interpolation = Interpolation::LogSigma;
+
+  // sqrt((1 - abar) / abar) at timestep t in [0, timesteps-1]; fractional t is interpolated,
+  // t outside is clamped.
+  double sigma(double t) const;
+  // The inverse: the timestep at which the noise is `sigma`, clamped to the range.
+  double t(double sigma) const;
+  double alpha_cumprod(double sigma) const;  // 1 / (1 + sigma^2)
+  double sigma_min() const { return sigma(0); }
+  double sigma_max() const;
+  int64_t timesteps() const { return static_cast<int64_t>(alphas_cumprod.size()); }
+};
+
+// Throws Error (Usage) on an unknown beta_schedule or values out of range. Source: CompVis
+// ldm/modules/diffusionmodules/util.py, make_beta_schedule, in float64.
+NoiseSchedule make_noise_schedule(const ScheduleConfig& config);
+
+}  // namespace easel

@@ -1,0 +1,40 @@
+// CLIP's text transformer (Radford et al. 2021). Parameters carry the names of transformers'
+// CLIPTextModel.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <easel/base/tensor.h>
+#include <easel/nn/layers.h>
+
+namespace easel {
+
+// transformers' CLIPTextConfig, under its names; the defaults are ViT-L/14.
+struct ClipTextConfig {
+  int64_t vocab_size = 49408;
+  int64_t hidden_size = 768;
+  int64_t intermediate_size = 3072;
+  int64_t num_hidden_layers = 12;
+  int64_t num_attention_heads = 12;
+  int64_t max_position_embeddings = 77;
+  std::string hidden_act = "quick_gelu";  // or "gelu"
+  double layer_norm_eps = 1e-5;
+};
+
+// Throws Error (Usage) naming the field that cannot be honoured.
+void check(const ClipTextConfig& config);
+
+class ClipText {
+ public:
+  explicit ClipText(const ClipTextConfig& config);
+
+  // tokens_BT int64, T <= max_position_embeddings. Returns [B, T, hidden_size]: the output of layer
+  // num_hidden_layers - (clip_skip - 1), after the final layer norm. clip_skip 1 is the last layer.
+  Tensor forward(const Tensor& tokens_BT, int64_t clip_skip = 1) const;
+
+  const ClipTextConfig& config() const { return config_; }
+};
+
+}  // namespace easel

@@ -1,0 +1,84 @@
+// Modules are plain structs that list their members once:
+//
+//   struct Linear {
+//     Tensor weight, bias;
+//     template <class Self, class Visit>
+//     static void members(Self& self, Visit&& visit) {
+//       visit("weight", self.weight);
+//       visit("bias", self.bias);
+//     }
+//   };
+//
+// A member is a Tensor (a parameter; an undefined one is absent), a module, a std::vector of modules
+// (named by index) or a std::optional module. From that list come the parameters' names, which are
+// those of the diffusers and transformers libraries ("down_blocks.0.resnets.1.conv1.weight").
+//
+// A constructor allocates nothing: parameters are on the meta device, shape and no storage. Loading
+// binds tensors to them; make_parameters gives them memory for training. forward() is const, so a
+// loaded model is safe to share between threads.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <easel/base/tensor.h>
+
+namespace easel::nn {
+
+// A parameter's name in full and where it lives. Valid while the module stays where it is.
+template <class TensorPointer>
+struct NamedParameter {
+  std::string name;
+  TensorPointer tensor;
+};
+
+namespace detail {
+
+template <class T>
+struct is_vector : std::false_type {};
+template <class T>
+struct is_vector<std::vector<T>> : std::true_type {};
+template <class T>
+struct is_optional : std::false_type {};
+template <class T>
+struct is_optional<std::optional<T>> : std::true_type {};
+
+template <class Member, class TensorPointer>
+void collect(Member& member, const std::string& name,
+             std::vector<NamedParameter<TensorPointer>>& parameters) {
+  using Plain = std::remove_const_t<Member>;
+  if constexpr (std::is_same_v<Plain, Tensor>) {
+    if (member.defined()) parameters.push_back({name, &member});
+  } else if constexpr (is_vector<Plain>::value) {
+    for (size_t i = 0; i < member.size(); ++i) {
+      collect(member[i], name + "." + std::to_string(i), parameters);
+    }
+  } else if constexpr (is_optional<Plain>::value) {
+    if (member) collect(*member, name, parameters);
+  } else {
+    Plain::members(member, [&](std::string_view child, auto& value) {
+      collect(value, name.empty() ? std::string(child) : name + "." + std::string(child), parameters);
+    });
+  }
+}
+
+}  // namespace detail
+
+// Every parameter in the order of the member lists.
+template <class Module>
+auto named_parameters(Module& module) {
+  using TensorPointer = std::conditional_t<std::is_const_v<Module>, const Tensor*, Tensor*>;
+  std::vector<NamedParameter<TensorPointer>> parameters;
+  detail::collect(module, std::string(), parameters);
+  return parameters;
+}
+
+// A parameter of this shape without storage: float32 on the meta device.
+Tensor parameter(at::IntArrayRef shape);
+
+}  // namespace easel::nn
