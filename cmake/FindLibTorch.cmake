@@ -1,10 +1,22 @@
 # Finds LibTorch: the user's own (CMAKE_PREFIX_PATH or Torch_DIR) if given, else the torch wheel that
 # scripts/setup puts into .venv. A CUDA build of LibTorch asks for a CUDA toolkit when it is
 # configured; where the machine has none, the toolkit's wheels in the same .venv serve as one.
-file(GLOB _easel_site_packages "${CMAKE_CURRENT_SOURCE_DIR}/.venv/lib/python3*/site-packages")
-if(_easel_site_packages)
-  list(APPEND CMAKE_PREFIX_PATH "${_easel_site_packages}/torch")
-  set(_easel_cuda_wheels "${_easel_site_packages}/nvidia/cu13")
+# CMake looks into the variable before it looks into the environment, where the user's own may be.
+if(DEFINED ENV{Torch_DIR} AND NOT Torch_DIR)
+  set(Torch_DIR "$ENV{Torch_DIR}" CACHE PATH "LibTorch's CMake package")
+endif()
+if(DEFINED ENV{CMAKE_PREFIX_PATH})
+  string(REPLACE ":" ";" _easel_prefixes "$ENV{CMAKE_PREFIX_PATH}")
+  list(APPEND CMAKE_PREFIX_PATH ${_easel_prefixes})
+endif()
+
+file(GLOB _easel_torch
+  "${CMAKE_CURRENT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch/share/cmake/Torch")
+if(_easel_torch)
+  list(GET _easel_torch -1 _easel_torch)
+  cmake_path(SET _easel_wheel NORMALIZE "${_easel_torch}/../../..")
+  list(APPEND CMAKE_PREFIX_PATH "${_easel_wheel}")
+  cmake_path(SET _easel_cuda_wheels NORMALIZE "${_easel_wheel}/../nvidia/cu13")
   find_program(EASEL_NVCC nvcc HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
   if(NOT EASEL_NVCC AND EXISTS "${_easel_cuda_wheels}/bin/nvcc")
     set(ENV{CUDA_HOME} "${_easel_cuda_wheels}")

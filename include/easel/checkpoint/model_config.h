@@ -29,8 +29,8 @@ struct ModelConfig {
 };
 
 // Reads a config in the CompVis schema. `target:` names are mapped through one table; an unknown
-// target, key or value that would change the picture and cannot be honoured is an Error (Usage) that
-// names it with its line; training-only keys are accepted. cond_stage_config.params may carry
+// target, key or value that would change the picture and cannot be honoured is an Error (Usage)
+// that names it with its line; training-only keys are accepted. cond_stage_config.params may carry
 // ClipTextConfig's fields by name (an extension, for text encoders other than ViT-L/14).
 ModelConfig read_model_config(const std::filesystem::path& yaml);
 ModelConfig parse_model_config(const std::string& yaml_text, const std::string& name_for_errors);

@@ -9,6 +9,7 @@
 
 #include <easel/base/progress.h>
 #include <easel/checkpoint/model_config.h>
+#include <easel/checkpoint/weights.h>
 #include <easel/models/autoencoder.h>
 #include <easel/models/clip_text.h>
 #include <easel/models/unet.h>
@@ -30,20 +31,26 @@ struct StableDiffusion {
 };
 
 struct LoadOptions {
-  std::filesystem::path config;      // CompVis YAML; empty: `model`'s own (a diffusers folder, or a
-                                     // .yaml beside the file with its name), else `default_config`
+  std::filesystem::path config;  // CompVis YAML; empty: `model`'s own (a diffusers folder, or a
+                                 // .yaml beside the file with its name), else `default_config`
   std::filesystem::path default_config;  // v1-inference.yaml as installed
-  std::filesystem::path vocabulary;  // CLIP's BPE file, for models that bring no tokenizer
-  std::filesystem::path vae;         // weights that replace the model's autoencoder; may be empty
-  bool use_ema = false;              // take model_ema.* for the UNet
+  std::filesystem::path vocabulary;      // CLIP's BPE file, for models that bring no tokenizer
+  std::filesystem::path vae;  // weights that replace the model's autoencoder; may be empty
+  bool use_ema = false;       // take model_ema.* for the UNet
   at::Device device = at::kCPU;
   std::optional<at::ScalarType> dtype;  // nullopt: float32 on a CPU, float16 on CUDA
   Log log;
 };
 
-// Loads a CompVis .ckpt or .safetensors file (either key layout) or a diffusers folder. On a CPU with
-// the stored dtype the parameters are views of the mapped file. Throws one Error that lists every
-// missing, unexpected and misshapen tensor, or says what the file is instead of a model.
+// Loads a CompVis .ckpt or .safetensors file (either key layout) or a diffusers folder. On a CPU
+// with the stored dtype the parameters are views of the mapped file. Throws one Error that lists
+// every missing, unexpected and misshapen tensor, or says what the file is instead of a model.
 StableDiffusion load(const std::filesystem::path& model, const LoadOptions& options);
+
+// The two halves of load(), for programs that need no networks: the config that the options name,
+// and the parameters under their native names (see weights.h), checked, on the CPU as stored.
+ModelConfig find_model_config(const std::filesystem::path& model, const LoadOptions& options);
+Tensors load_native(const std::filesystem::path& model, const ModelConfig& config,
+                    const LoadOptions& options);
 
 }  // namespace easel

@@ -12,13 +12,18 @@ namespace easel {
 
 enum class Rng {
   Cpu,   // torch.manual_seed(s) and torch.randn on a CPU: mt19937
-  Cuda,  // the same on a CUDA GPU: Philox4x32-10, computed here on the host, so it needs no GPU
+  Cuda,  // the same on a CUDA GPU: Philox4x32-10, computed here on the host, so it needs no GPU.
+         // Within about 1e-6 of the GPU's own numbers (its sine is a fast one). A GPU lays out
+         // draws of more than 256 x its largest grid (T4 40,960, A100 221,184 elements) in another
+         // order; here the order of smaller draws goes on, as in A1111's "NV" source, on every
+         // machine.
 };
 
-// Throws Error (Usage) listing the valid names.
+// "cpu" or "cuda". Throws Error (Usage) listing the valid names.
 Rng rng_from_name(std::string_view name);
 
 // One stream of standard normal numbers. Equal (rng, seed) give equal streams on every device.
+// Not thread-safe.
 class NormalStream {
  public:
   NormalStream(Rng rng, uint64_t seed);
@@ -26,7 +31,8 @@ class NormalStream {
   NormalStream(NormalStream&&) noexcept;
   NormalStream& operator=(NormalStream&&) noexcept;
 
-  // The next torch.randn(shape), float32 on the CPU.
+  // The next torch.randn(shape), float32 on the CPU. An empty shape's draw ([0, 4]) uses nothing
+  // up.
   Tensor draw(at::IntArrayRef shape);
   // Goes on as if draw(shape) had been called.
   void skip(at::IntArrayRef shape);
@@ -39,18 +45,18 @@ class NormalStream {
 // Noise for a batch of pictures. Not thread-safe: one source belongs to one run.
 class NoiseSource {
  public:
-  // --seeding image: picture k of the batch has a stream of its own from seeds[k] and draws [C, H, W];
-  // a picture depends on its seed alone, never on the batch it is drawn in.
+  // --seeding image: picture k of the batch has a stream of its own from seeds[k] and draws [C, H,
+  // W]; a picture depends on its seed alone, never on the batch it is drawn in.
   static NoiseSource per_image(Rng rng, const std::vector<uint64_t>& seeds);
-  // --seeding batch: one stream draws [B, C, H, W] at once, going on from batch to batch as a CompVis
-  // run does. The stream is the caller's and must outlive the source.
+  // --seeding batch: one stream draws [B, C, H, W] at once, going on from batch to batch as a
+  // CompVis run does. The stream is the caller's and must outlive the source.
   static NoiseSource per_batch(NormalStream& stream);
 
-  // The next noise for a batch of this shape, float32 on the CPU. With per_image, shape_BCHW[0] must be
-  // the number of seeds.
+  // The next noise for a batch of this shape, float32 on the CPU. With per_image, shape_BCHW[0]
+  // must be the number of seeds.
   Tensor draw(at::IntArrayRef shape_BCHW);
-  // Only for per_batch: counts a draw whose values the reference program threw away; per_image draws
-  // only what it uses, so there it does nothing.
+  // Only for per_batch: counts a draw whose values the reference program threw away; per_image
+  // draws only what it uses, so there it does nothing.
   void discard(at::IntArrayRef shape_BCHW);
 
  private:

@@ -12,10 +12,12 @@
 namespace easel {
 
 // A file mapped read-only. Immutable and safe to share between threads; the mapping ends with the
-// last owner. Pages come from the page cache, so nothing is read before it is used.
+// last owner. Pages come from the page cache, so nothing is read before it is used. A file that is
+// being shortened by another program while it is mapped cannot be guarded against.
 class MappedFile {
  public:
-  // Throws Error where `path` cannot be opened or is no regular file. An empty file has empty bytes.
+  // Throws Error where `path` cannot be opened or is no regular file. An empty file has empty
+  // bytes.
   static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -45,7 +47,9 @@ class FileWriter {
 
 // Calls `produce` with a writer on a temporary file in the folder of `path`, syncs it, and gives it
 // its name in one step. Whatever throws, `path` is as it was and the temporary file is gone. With
-// IfExists::Refuse an existing `path` is an Error, also when it appears meanwhile.
+// IfExists::Refuse an existing `path` is an Error, before `produce` is called or when it appears
+// meanwhile. With Replace a link is followed and the old file's mode kept; what is no regular file
+// (a folder, a device) is an Error.
 void write_atomically(const std::filesystem::path& path, IfExists if_exists,
                       const std::function<void(FileWriter&)>& produce);
 

@@ -1,5 +1,10 @@
-// CLIP's text transformer (Radford et al. 2021). Parameters carry the names of transformers'
-// CLIPTextModel.
+// CLIP's text transformer (Radford et al. 2021).
+//
+// Parameters carry the names of transformers' CLIPTextModel:
+//
+//   text_model.embeddings.{token_embedding,position_embedding}.weight
+//   text_model.encoder.layers.I.{layer_norm1,self_attn.{q,k,v,out}_proj,layer_norm2,mlp.fc1,mlp.fc2}
+//   text_model.final_layer_norm
 #pragma once
 
 #include <cstdint>
@@ -26,6 +31,30 @@ struct ClipTextConfig {
 // Throws Error (Usage) naming the field that cannot be honoured.
 void check(const ClipTextConfig& config);
 
+struct ClipTextLayer {
+  nn::LayerNorm layer_norm1;
+  nn::Linear q_proj, k_proj, v_proj, out_proj;
+  nn::LayerNorm layer_norm2;
+  nn::Linear fc1, fc2;
+  int64_t heads;
+  bool quick_gelu;
+
+  explicit ClipTextLayer(const ClipTextConfig& config);
+  Tensor forward(const Tensor& x_BTD) const;
+
+  template <class Self, class Visit>
+  static void members(Self& self, Visit&& visit) {
+    visit("layer_norm1", self.layer_norm1);
+    visit("self_attn.q_proj", self.q_proj);
+    visit("self_attn.k_proj", self.k_proj);
+    visit("self_attn.v_proj", self.v_proj);
+    visit("self_attn.out_proj", self.out_proj);
+    visit("layer_norm2", self.layer_norm2);
+    visit("mlp.fc1", self.fc1);
+    visit("mlp.fc2", self.fc2);
+  }
+};
+
 class ClipText {
  public:
   explicit ClipText(const ClipTextConfig& config);
@@ -35,6 +64,21 @@ class ClipText {
   Tensor forward(const Tensor& tokens_BT, int64_t clip_skip = 1) const;
 
   const ClipTextConfig& config() const { return config_; }
+
+  template <class Self, class Visit>
+  static void members(Self& self, Visit&& visit) {
+    visit("text_model.embeddings.token_embedding", self.token_embedding_);
+    visit("text_model.embeddings.position_embedding", self.position_embedding_);
+    visit("text_model.encoder.layers", self.layers_);
+    visit("text_model.final_layer_norm", self.final_layer_norm_);
+  }
+
+ private:
+  ClipTextConfig config_;
+  nn::Embedding token_embedding_;
+  nn::Embedding position_embedding_;
+  std::vector<ClipTextLayer> layers_;
+  nn::LayerNorm final_layer_norm_;
 };
 
 }  // namespace easel

@@ -9,8 +9,10 @@
 //     }
 //   };
 //
-// A member is a Tensor (a parameter; an undefined one is absent), a module, a std::vector of modules
-// (named by index) or a std::optional module. From that list come the parameters' names, which are
+// A member is a Tensor (a parameter; an undefined one is absent), a module, a std::vector of
+// modules (named by index), a std::optional module or a std::variant of modules. A name may contain
+// dots
+// ("to_out.0"). From that list come the parameters' names, which are
 // those of the diffusers and transformers libraries ("down_blocks.0.resnets.1.conv1.weight").
 //
 // A constructor allocates nothing: parameters are on the meta device, shape and no storage. Loading
@@ -24,6 +26,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <easel/base/tensor.h>
@@ -47,6 +50,10 @@ template <class T>
 struct is_optional : std::false_type {};
 template <class T>
 struct is_optional<std::optional<T>> : std::true_type {};
+template <class T>
+struct is_variant : std::false_type {};
+template <class... T>
+struct is_variant<std::variant<T...>> : std::true_type {};
 
 template <class Member, class TensorPointer>
 void collect(Member& member, const std::string& name,
@@ -60,9 +67,12 @@ void collect(Member& member, const std::string& name,
     }
   } else if constexpr (is_optional<Plain>::value) {
     if (member) collect(*member, name, parameters);
+  } else if constexpr (is_variant<Plain>::value) {
+    std::visit([&](auto& chosen) { collect(chosen, name, parameters); }, member);
   } else {
     Plain::members(member, [&](std::string_view child, auto& value) {
-      collect(value, name.empty() ? std::string(child) : name + "." + std::string(child), parameters);
+      collect(value, name.empty() ? std::string(child) : name + "." + std::string(child),
+              parameters);
     });
   }
 }

@@ -1,9 +1,6 @@
-// From prompts to pictures.
+// From prompts to pictures: one batch.
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,26 +10,14 @@
 #include <easel/diffusion/noise.h>
 #include <easel/diffusion/sampler.h>
 #include <easel/io/image.h>
+#include <easel/pipeline/settings.h>
 
 namespace easel {
 
-// How values in [0, 255] become bytes: CompVis, A1111 and ComfyUI truncate, diffusers rounds.
-enum class PixelRounding { Truncate, Nearest };
-
-// One batch of pictures.
 struct Txt2ImgRequest {
   std::vector<std::string> prompts;  // one per picture
-  std::string negative_prompt;       // "": the unconditional context of the empty prompt
-  int64_t width = 512;               // pixels, multiples of the autoencoder's downsampling
-  int64_t height = 512;
-  std::string sampler = "ddim";      // a name or alias in samplers()
-  std::string schedule;              // a name in spacings(); "": the sampler's own
-  int64_t steps = 50;
-  std::optional<double> eta;         // nullopt: the sampler's own
-  double scale = 7.5;                // classifier-free guidance; 1 turns it off
-  int64_t clip_skip = 1;             // 1: the model's own
-  PixelRounding pixel_rounding = PixelRounding::Truncate;
-  Tensor initial_noise_BCHW;         // x_T of unit variance; undefined: drawn from the noise source
+  PictureSettings settings;
+  Tensor initial_noise_BCHW;  // x_T of unit variance; undefined: drawn from the noise source
 };
 
 struct Txt2ImgResult {
@@ -49,5 +34,10 @@ struct Progress {
 // Draws one batch. Throws Error (Usage) on a request that cannot be meant before any work is done.
 Txt2ImgResult txt2img(const StableDiffusion& model, const Txt2ImgRequest& request,
                       NoiseSource& noise, const Progress& progress = {});
+
+// The shape [batch, C, H, W] of the latents. Throws Error (Usage), naming the nearest valid sizes,
+// where this model cannot draw a picture of this size, and on settings that do not fit it.
+std::vector<int64_t> latent_shape(const StableDiffusion& model, const PictureSettings& settings,
+                                  int64_t batch);
 
 }  // namespace easel

@@ -1,0 +1,167 @@
+// easel-checkpoint: looks into checkpoints, checks them, and converts them.
+
+#include <algorithm>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <easel/base/error.h>
+#include <easel/checkpoint/convert.h>
+#include <easel/checkpoint/inspect.h>
+
+#include "cli/arguments.h"
+#include "cli/find_model.h"
+#include "cli/program.h"
+
+namespace easel::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kHelp =
+    "Usage: easel-checkpoint inspect FILE [--json]\n"
+    "       easel-checkpoint verify FILE\n"
+    "       easel-checkpoint convert IN OUT [--layout LAYOUT] [--dtype TYPE] [--ema] [--force]\n"
+    "Looks into checkpoints (.ckpt, .safetensors, diffusers folders), checks and converts them.\n\n"
+    "  easel-checkpoint inspect sd-v1-4.ckpt\n"
+    "  easel-checkpoint convert sd-v1-4.ckpt sd-v1-4.safetensors --dtype float16\n"
+    "  easel-checkpoint convert sd-v1-4.ckpt sd-v1-4-diffusers/\n";
+
+struct CheckpointOptions {
+  bool json = false;
+  bool no_hashes = false;
+  std::string layout;
+  std::string dtype;
+  bool ema = false;
+  bool force = false;
+  fs::path config;
+  bool help = false;
+  bool version = false;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit(self.json, FieldInfo{.name = "json", .group = "inspect", .help = "One JSON object."});
+    visit(self.no_hashes, FieldInfo{.name = "no-hashes",
+                                    .group = "inspect",
+                                    .help = "Leave SHA-256 out, which reads the whole file."});
+    visit(self.layout,
+          FieldInfo{.name = "layout",
+                    .group = "convert",
+                    .help = "Names of the weights: the input's own if not given; from a "
+                            "folder to a file compvis.",
+                    .value = "LAYOUT",
+                    .choices = "compvis,diffusers"});
+    visit(self.dtype, FieldInfo{.name = "dtype",
+                                .group = "convert",
+                                .help = "Number type of the weights: as stored if not given.",
+                                .value = "TYPE",
+                                .choices = "float32,float16,bfloat16"});
+    visit(self.ema, FieldInfo{.name = "ema",
+                              .group = "convert",
+                              .help = "Take the averaged weights (model_ema.*) for the UNet."});
+    visit(self.force,
+          FieldInfo{.name = "force", .group = "convert", .help = "Replace what is there at OUT."});
+    visit(self.config,
+          FieldInfo{.name = "config",
+                    .group = "verify, convert",
+                    .help = "The model's config in CompVis's schema; a .yaml beside the "
+                            "file with its name, else v1-inference.yaml, if not given.",
+                    .value = "FILE"});
+    visit(self.help, FieldInfo{.name = "help", .aliases = "h", .help = "This text."});
+    visit(self.version, FieldInfo{.name = "version", .help = "The version."});
+  }
+};
+
+// Whether `argument` is an option that takes the next argument as its value.
+bool takes_next(std::span<const Option> options, std::string_view argument) {
+  if (!argument.starts_with("--") || argument.find('=') != std::string_view::npos) return false;
+  return std::any_of(options.begin(), options.end(), [&](const Option& option) {
+    return !option.is_flag && argument.substr(2) == option.info.name;
+  });
+}
+
+ConvertOptions convert_options(const CheckpointOptions& options) {
+  const fs::path data = data_folder();
+  ConvertOptions convert;
+  if (!options.layout.empty()) convert.layout = layout_from_name(options.layout);
+  if (!options.dtype.empty()) {
+    convert.dtype = dtype_from_name(options.dtype);
+    if (!convert.dtype) fail_usage("unknown dtype '{}'", printable(options.dtype));
+  }
+  convert.use_ema = options.ema;
+  convert.if_exists = options.force ? IfExists::Replace : IfExists::Refuse;
+  convert.config = find_config(options.config, data);
+  convert.default_config = data / "configs" / "stable-diffusion" / "v1-inference.yaml";
+  convert.vocabulary = data / "clip" / "bpe_simple_vocab_16e6.txt.gz";
+  convert.log = [](LogLevel level, std::string_view line) {
+    if (level == LogLevel::Warning) fmt::print(stderr, "easel-checkpoint: {}\n", line);
+  };
+  return convert;
+}
+
+int run(const std::vector<std::string>& words, const CheckpointOptions& options) {
+  const std::string command = words.empty() ? "" : words[0];
+  constexpr std::array<std::string_view, 3> kCommands{"inspect", "verify", "convert"};
+  if (std::find(kCommands.begin(), kCommands.end(), command) == kCommands.end()) {
+    fail_usage("{}; --help says more", command.empty()
+                                           ? "expected a command: inspect, verify, convert"
+                                           : unknown_name("command", command, kCommands));
+  }
+  const size_t expected = command == "convert" ? 3 : 2;
+  if (words.size() != expected) {
+    fail_usage("{} takes {}; got {}", command, expected == 3 ? "IN and OUT" : "one FILE",
+               words.size() - 1);
+  }
+  if (command == "inspect") {
+    const CheckpointSummary summary = inspect(words[1], {.hashes = !options.no_hashes});
+    print_stdout(options.json ? summary_json(summary) : summary_text(summary));
+  } else if (command == "verify") {
+    const VerifyResult result = verify(words[1], convert_options(options));
+    print_stdout(fmt::format("{}: {} tensors, {} parameters, all finite{}\n", words[1],
+                             result.num_tensors, result.num_parameters,
+                             result.fits_config ? "; a whole model that fits its config"
+                                                : "; no whole Stable Diffusion v1 model"));
+  } else {
+    convert(words[1], words[2], convert_options(options));
+  }
+  return 0;
+}
+
+int main_program(std::span<const char* const> arguments) {
+  CheckpointOptions options;
+  const std::vector<Option> list = options_of(options);
+  std::vector<std::string> words;
+  std::vector<const char*> rest;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string_view argument = arguments[i];
+    if (!argument.starts_with("-")) {
+      words.emplace_back(argument);
+      continue;
+    }
+    rest.push_back(arguments[i]);
+    if (takes_next(list, argument) && i + 1 < arguments.size()) rest.push_back(arguments[++i]);
+  }
+  parse_arguments(list, rest);
+  if (options.help) {
+    CheckpointOptions defaults;
+    print_stdout(std::string(kHelp) + help_text(options_of(defaults)));
+  } else if (options.version) {
+    print_stdout(fmt::format("easel-checkpoint {}\n", version()));
+  } else {
+    return run(words, options);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace easel::cli
+
+int main(int argc, char** argv) {
+  return easel::cli::run_program("easel-checkpoint", [&] {
+    return easel::cli::main_program(
+        std::span<const char* const>(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0));
+  });
+}

@@ -1,0 +1,62 @@
+// The command line and the help of a program, from the field list of its options struct.
+//
+//   --name VALUE, --name=VALUE, -n VALUE, -nVALUE, --flag, --flag=false
+//
+// '-' and '_' are the same in a name. A value is taken as it stands, whatever it looks like, unless
+// it is itself the name of an option. An option given twice has the last value; lists grow.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <easel/base/fields.h>
+
+namespace easel::cli {
+
+// One field, its type erased.
+struct Option {
+  FieldInfo info;
+  bool is_flag = false;
+  std::string_view kind;                         // what its value is called in a message
+  std::string default_text;                      // "" where there is none
+  std::function<bool(std::string_view)> assign;  // false where the text is no such value
+};
+
+template <class Options>
+std::vector<Option> options_of(Options& options) {
+  std::vector<Option> list;
+  visit_fields(options, [&](auto& field, const FieldInfo& info) {
+    constexpr bool is_flag = std::is_same_v<std::remove_cvref_t<decltype(field)>, bool>;
+    list.push_back(
+        {.info = info,
+         .is_flag = is_flag,
+         .kind = field_kind(field),
+         .default_text = is_flag ? std::string() : field_text(field),
+         .assign = [&field](std::string_view text) { return parse_field(text, field); }});
+  });
+  return list;
+}
+
+// The main names of the options that a command line gave.
+class Given {
+ public:
+  bool has(std::string_view name) const { return names_.contains(name); }
+  void add(std::string_view name) { names_.emplace(name); }
+
+ private:
+  std::set<std::string, std::less<>> names_;
+};
+
+// Reads the arguments (without the program's name) into the options' fields. Throws Error (Usage)
+// on an unknown option (with the nearest known ones), a missing or malformed value, or a stray
+// argument.
+Given parse_arguments(std::span<const Option> options, std::span<const char* const> arguments);
+
+// The options under their groups' headings, wrapped to `width` columns.
+std::string help_text(std::span<const Option> options, size_t width = 100);
+
+}  // namespace easel::cli

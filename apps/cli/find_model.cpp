@@ -1,0 +1,86 @@
+#include "cli/find_model.h"
+
+#include <system_error>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <easel/base/error.h>
+
+namespace easel::cli {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view kCompVisModel = "models/ldm/stable-diffusion-v1/model.ckpt";
+constexpr std::string_view kRandomModel = "random-tiny";
+constexpr std::string_view kRandomNotice =
+    "this is a small model of random weights, which draws patterns and no real picture; give a "
+    "Stable "
+    "Diffusion v1 checkpoint with --ckpt";
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
+
+// The model in a folder: the folder itself if it is diffusers', else its one checkpoint.
+fs::path model_in(const fs::path& folder) {
+  if (is_there(folder / "model_index.json")) return folder;
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string extension = entry.path().extension().string();
+    if (extension == ".ckpt" || extension == ".safetensors") files.push_back(entry.path());
+  }
+  if (error) fail("cannot read the folder {}: {}", folder.string(), error.message());
+  if (files.size() == 1) return files.front();
+  fail(
+      "the folder {} is no diffusers model (it has no model_index.json) and holds {} checkpoints, "
+      "where "
+      "one is needed; name the file",
+      folder.string(), files.empty() ? std::string("no") : std::to_string(files.size()));
+}
+
+std::string notice_of(const fs::path& model) {
+  for (const fs::path& part : model) {
+    if (part == kRandomModel) return std::string(kRandomNotice);
+  }
+  return {};
+}
+
+}  // namespace
+
+FoundModel find_model(const fs::path& asked, const fs::path& data) {
+  if (asked.empty()) {
+    if (is_there(kCompVisModel)) return {.path = kCompVisModel, .notice = {}};
+    for (const fs::path& models : {fs::path("models"), data / "models"}) {
+      if (is_folder(models / kRandomModel)) return find_model(models / kRandomModel, data);
+    }
+    fail(
+        "there is no model: {} does not exist and none comes with this installation; give one with "
+        "--ckpt FILE (a Stable Diffusion v1 .ckpt or .safetensors) or --model FOLDER (diffusers'), "
+        "or "
+        "make a small random one: python3 scripts/make_random_checkpoint.py",
+        kCompVisModel);
+  }
+  for (const fs::path& path : {asked, fs::path("models") / asked, data / "models" / asked}) {
+    if (!is_there(path)) continue;
+    const fs::path model = is_folder(path) ? model_in(path) : path;
+    return {.path = model, .notice = notice_of(model)};
+  }
+  fail("there is no model {}: no such file or folder, and no folder of that name in models/",
+       asked.string());
+}
+
+fs::path find_config(const fs::path& asked, const fs::path& data) {
+  if (asked.empty() || is_there(asked)) return asked;
+  if (asked.is_relative() && is_there(data / asked)) return data / asked;
+  fail("there is no config {}", asked.string());
+}
+
+}  // namespace easel::cli

@@ -1,0 +1,24 @@
+// Which model is meant, from --ckpt, --model and what lies around.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace easel::cli {
+
+struct FoundModel {
+  std::filesystem::path path;  // a file or a diffusers folder
+  std::string notice;          // what to tell about it; may be empty
+};
+
+// `asked` is a file, a folder (diffusers', or one that holds one checkpoint) or the name of such a
+// folder in models/, here or in `data`. Empty: CompVis's models/ldm/stable-diffusion-v1/model.ckpt
+// if it is there, else the model that comes with Easel. Throws Error saying how to get one.
+FoundModel find_model(const std::filesystem::path& asked, const std::filesystem::path& data);
+
+// `asked` as it stands, or, where there is no such file, as it lies in `data` (CompVis's
+// configs/stable-diffusion/v1-inference.yaml comes with Easel). Throws Error.
+std::filesystem::path find_config(const std::filesystem::path& asked,
+                                  const std::filesystem::path& data);
+
+}  // namespace easel::cli

@@ -1,0 +1,53 @@
+#include "cli/model_defaults.h"
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+#include <nlohmann/json.hpp>
+
+#include <easel/base/error.h>
+#include <easel/io/file.h>
+
+namespace easel::cli {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kMaxBytes = 1 << 16;
+constexpr std::array<std::string_view, 11> kChoosable = {
+    "H",   "W",         "steps",  "sampler",   "schedule",       "scale",
+    "eta", "n_samples", "n_iter", "clip-skip", "negative-prompt"};
+
+fs::path defaults_file(const fs::path& model) {
+  std::error_code error;
+  if (fs::is_directory(model, error)) return model / "txt2img.json";
+  return fs::path(model).replace_extension(".txt2img.json");
+}
+
+void apply(const fs::path& file, const std::string& name, const nlohmann::json& value,
+           std::span<const Option> options, const Given& given) {
+  if (std::find(kChoosable.begin(), kChoosable.end(), name) == kChoosable.end()) {
+    fail("{}: {}", file.string(), unknown_name("option", name, kChoosable));
+  }
+  const auto option = std::find_if(options.begin(), options.end(),
+                                   [&](const Option& each) { return each.info.name == name; });
+  if (option == options.end() || given.has(name)) return;
+  const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+  if (!option->assign(text)) {
+    fail("{}: \"{}\" takes {}, not {}", file.string(), name, option->kind, printable(text));
+  }
+}
+
+}  // namespace
+
+void apply_model_defaults(const fs::path& model, std::span<const Option> options,
+                          const Given& given) {
+  const fs::path file = defaults_file(model);
+  std::error_code error;
+  if (!fs::exists(file, error)) return;
+  const auto json = nlohmann::json::parse(read_text_file(file, kMaxBytes), nullptr, false);
+  if (!json.is_object()) fail("{}: is no JSON object of options and their values", file.string());
+  for (const auto& [name, value] : json.items()) apply(file, name, value, options, given);
+}
+
+}  // namespace easel::cli

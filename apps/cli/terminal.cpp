@@ -1,0 +1,144 @@
+#include "cli/terminal.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <easel/base/error.h>
+
+namespace easel::cli {
+namespace {
+
+constexpr double kSecondsBetweenLines = 10;
+
+size_t terminal_width() {
+  struct winsize size {};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 80;
+  return size.ws_col;
+}
+
+void write_stderr(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+std::string json_line(const nlohmann::ordered_json& event) {
+  return event.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+std::string_view level_name(LogLevel level) {
+  if (level == LogLevel::Warning) return "warning";
+  return level == LogLevel::Info ? "info" : "debug";
+}
+
+std::string pace_text(double seconds_per_step) {
+  if (seconds_per_step >= 1) return fmt::format("{:.2f} s/it", seconds_per_step);
+  return fmt::format("{:.2f} it/s", 1 / std::max(seconds_per_step, 1e-6));
+}
+
+}  // namespace
+
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<int64_t>(std::llround(std::max(seconds, 0.0)));
+  if (whole >= 3600) {
+    return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  }
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+ProgressStyle progress_style(std::string_view name) {
+  constexpr std::array<std::string_view, 5> names = {"auto", "bar", "lines", "json", "none"};
+  if (name == "auto") return ::isatty(STDERR_FILENO) ? ProgressStyle::Bar : ProgressStyle::Lines;
+  if (name == "bar") return ProgressStyle::Bar;
+  if (name == "lines") return ProgressStyle::Lines;
+  if (name == "json") return ProgressStyle::Json;
+  if (name == "none") return ProgressStyle::None;
+  throw Error(unknown_name("progress", name, names), ErrorKind::Usage);
+}
+
+void Terminal::clear_bar() {
+  const std::lock_guard lock(mutex_);
+  if (!bar_.empty()) write_stderr("\r\033[K");
+  bar_.clear();
+}
+
+void Terminal::print(std::string_view line) {
+  std::string text = bar_.empty() ? std::string() : "\r\033[K";
+  text.append(line).append("\n").append(bar_);
+  write_stderr(text);
+}
+
+void Terminal::log(LogLevel level, std::string_view line) {
+  const std::lock_guard lock(mutex_);
+  if (level < lowest_) return;
+  if (level != LogLevel::Debug && !shown_.emplace(line).second) return;
+  if (style_ == ProgressStyle::Json) {
+    print(json_line({{"event", "log"}, {"level", level_name(level)}, {"message", line}}));
+  } else {
+    print(fmt::format("{}{}", level == LogLevel::Warning ? "warning: " : "", line));
+  }
+}
+
+void Terminal::saved(std::string_view path, uint64_t seed) {
+  const std::lock_guard lock(mutex_);
+  if (style_ == ProgressStyle::Json) {
+    print(json_line({{"event", "picture"}, {"path", path}, {"seed", seed}}));
+  } else if (lowest_ <= LogLevel::Info) {
+    print(fmt::format("{} (seed {})", path, seed));
+  }
+}
+
+void Terminal::step(int64_t batch, int64_t batches, int64_t step, int64_t steps) {
+  const std::lock_guard lock(mutex_);
+  if (style_ == ProgressStyle::None) return;
+  const auto now = Clock::now();
+  if (batch != batch_) {
+    batch_ = batch;
+    start_ = now;
+    last_line_ = 0;
+  }
+  // The first step is not timed: it carries the warm-up, and the text encoder before it.
+  const double elapsed = std::chrono::duration<double>(now - start_).count();
+  std::optional<double> pace;
+  if (step > 1) pace = elapsed / static_cast<double>(step - 1);
+  const double left = pace.value_or(0) * static_cast<double>(steps - step);
+
+  if (style_ == ProgressStyle::Json) {
+    nlohmann::ordered_json event = {{"event", "step"},
+                                    {"batch", batch},
+                                    {"batches", batches},
+                                    {"step", step},
+                                    {"steps", steps}};
+    if (pace) event.update({{"seconds_per_step", *pace}, {"seconds_left", left}});
+    return print(json_line(event));
+  }
+  std::string text = batches > 1 ? fmt::format("batch {}/{}, ", batch, batches) : std::string();
+  text += fmt::format("step {}/{}", step, steps);
+  if (pace) text += fmt::format(", {}, {} left", pace_text(*pace), duration_text(left));
+  if (style_ == ProgressStyle::Lines) {
+    if (step != 1 && step != steps && elapsed - last_line_ < kSecondsBetweenLines) return;
+    last_line_ = elapsed;
+    return print(text);
+  }
+  const size_t width = terminal_width();
+  const size_t room = width > text.size() + 5 ? std::min<size_t>(width - text.size() - 5, 40) : 0;
+  const auto filled = static_cast<size_t>(static_cast<double>(room) * static_cast<double>(step) /
+                                          static_cast<double>(std::max<int64_t>(steps, 1)));
+  bar_ = fmt::format("[{:=<{}}{:{}}] {}", "", std::min(filled, room), "",
+                     room - std::min(filled, room), text);
+  if (bar_.size() >= width) bar_.resize(width - 1);
+  write_stderr("\r\033[K" + bar_);
+  if (step == steps) {  // the finished bar stays out of the way of what follows
+    write_stderr("\r\033[K");
+    bar_.clear();
+  }
+}
+
+}  // namespace easel::cli

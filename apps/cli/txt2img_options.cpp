@@ -1,0 +1,100 @@
+#include "cli/txt2img_options.h"
+
+#include <array>
+#include <random>
+
+#include <unistd.h>
+
+#include <easel/base/error.h>
+#include <easel/base/utf8.h>
+
+namespace easel::cli {
+namespace {
+
+void resolve_sampler(Txt2ImgOptions& options, const Given& given) {
+  const auto take = [&](bool flag, std::string_view name) {
+    if (!flag) return;
+    if (given.has("sampler") && options.sampler != name) {
+      fail_usage("--{} asks for another sampler than --sampler {}: choose one", name,
+                 options.sampler);
+    }
+    options.sampler = name;
+  };
+  if (options.plms && options.dpm_solver) {
+    fail_usage("--plms and --dpm_solver are two samplers: choose one");
+  }
+  take(options.plms, "plms");
+  take(options.dpm_solver, "dpm_solver");
+}
+
+void resolve_dtype(Txt2ImgOptions& options) {
+  if (options.precision != "full") return;
+  if (options.dtype != "auto" && options.dtype != "float32") {
+    fail_usage("--precision full is float32, which contradicts --dtype {}", options.dtype);
+  }
+  options.dtype = "float32";
+}
+
+void resolve_output(Txt2ImgOptions& options, const Given& given) {
+  if (options.output.empty()) {
+    if (given.has("output")) fail_usage("-o needs the name of a file, or '-'");
+    return;
+  }
+  for (const std::string_view other : {"outdir", "skip_save", "n_rows"}) {
+    if (given.has(other))
+      fail_usage("-o names the one file to write, so --{} has no meaning", other);
+  }
+  options.skip_grid = true;
+  if (!given.has("n_samples")) options.n_samples = 1;
+  if (!given.has("n_iter")) options.n_iter = 1;
+  if (options.output == "-") {
+    if (::isatty(STDOUT_FILENO)) {
+      fail_usage(
+          "-o - writes the picture to the standard output, which is a terminal: send it to a "
+          "file or a program");
+    }
+    return;
+  }
+  const std::string extension = std::filesystem::path(options.output).extension().string();
+  if (extension != ".png" && extension != ".jpg" && extension != ".jpeg") {
+    fail_usage("-o {}: the name ends in .png, .jpg or .jpeg", printable(options.output));
+  }
+}
+
+void check_count(std::string_view name, int64_t count, int64_t lowest) {
+  constexpr int64_t highest = 100000;
+  if (count < lowest || count > highest) {
+    fail_usage("--{} is {}; it is {} to {}", name, count, lowest, highest);
+  }
+}
+
+void check_text(std::string_view name, const std::string& text) {
+  if (!is_valid_utf8(text)) fail_usage("--{} is not UTF-8: '{}'", name, printable(text));
+}
+
+}  // namespace
+
+void resolve(Txt2ImgOptions& options, const Given& given) {
+  if (options.laion400m) {
+    fail_usage(
+        "--laion400m: that model, with its BERT text encoder, is not supported; use a Stable "
+        "Diffusion v1 checkpoint with --ckpt");
+  }
+  if (options.quiet && options.verbose) fail_usage("--quiet and --verbose contradict each other");
+  if (given.has("ckpt") && given.has("model")) fail_usage("--ckpt and --model both name the model");
+  check_text("prompt", options.prompt);
+  check_text("negative-prompt", options.negative_prompt);
+  resolve_sampler(options, given);
+  resolve_dtype(options);
+  resolve_output(options, given);
+  check_count("n_samples", options.n_samples, 1);
+  check_count("n_iter", options.n_iter, 1);
+  check_count("n_rows", options.n_rows, 0);
+  if (options.seed < -1) {
+    fail_usage("--seed is {}; it is a number from 0 up, or -1 for one drawn by the system",
+               options.seed);
+  }
+  if (options.seed == -1) options.seed = std::random_device()();
+}
+
+}  // namespace easel::cli

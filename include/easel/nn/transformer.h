@@ -1,0 +1,121 @@
+// Attention layers of the UNet and the autoencoder (Vaswani et al. 2017; Rombach et al. 2022).
+// Names as in diffusers' Attention, BasicTransformerBlock and Transformer2DModel.
+#pragma once
+
+#include <vector>
+
+#include <easel/nn/layers.h>
+
+namespace easel::nn {
+
+struct AttentionOptions {
+  int64_t query_channels;
+  int64_t context_channels;
+  int64_t heads;
+  int64_t head_channels;
+  bool qkv_bias = false;
+};
+
+// Attention of x to a context, or to itself.
+struct Attention {
+  Linear to_q, to_k, to_v, to_out;
+  int64_t heads;
+
+  explicit Attention(const AttentionOptions& options);
+  // x_BTD [B, T, query_channels], context_BSD [B, S, context_channels], x itself if undefined.
+  Tensor forward(const Tensor& x_BTD, const Tensor& context_BSD = {}) const;
+
+  template <class Self, class Visit>
+  static void members(Self& self, Visit&& visit) {
+    visit("to_q", self.to_q);
+    visit("to_k", self.to_k);
+    visit("to_v", self.to_v);
+    visit("to_out.0", self.to_out);
+  }
+};
+
+// Plain self-attention between positions: group norm, attention, residual.
+struct AttentionBlock {
+  GroupNorm group_norm;
+  Attention attention;
+
+  AttentionBlock(int64_t channels, int64_t heads, double eps);
+  Tensor forward(const Tensor& x_BCHW) const;
+
+  template <class Self, class Visit>
+  static void members(Self& self, Visit&& visit) {
+    visit("group_norm", self.group_norm);
+    Attention::members(self.attention, visit);
+  }
+};
+
+// Self-attention, attention to the context, GEGLU feed-forward, each behind a layer norm and with a
+// residual.
+struct TransformerBlock {
+  LayerNorm norm1;
+  Attention attn1;
+  LayerNorm norm2;
+  Attention attn2;
+  LayerNorm norm3;
+  Linear ff_in, ff_out;
+
+  TransformerBlock(int64_t channels, int64_t context_channels, int64_t heads,
+                   int64_t head_channels);
+  Tensor forward(const Tensor& x_BTD, const Tensor& context_BSD) const;
+
+  template <class Self, class Visit>
+  static void members(Self& self, Visit&& visit) {
+    visit("norm1", self.norm1);
+    visit("attn1", self.attn1);
+    visit("norm2", self.norm2);
+    visit("attn2", self.attn2);
+    visit("norm3", self.norm3);
+    visit("ff.net.0.proj", self.ff_in);
+    visit("ff.net.2", self.ff_out);
+  }
+};
+
+struct SpatialTransformerOptions {
+  int64_t channels;
+  int64_t heads;
+  int64_t head_channels;  // heads * head_channels may differ from `channels`
+  int64_t context_channels;
+  int64_t depth = 1;        // number of transformer blocks
+  bool use_linear = false;  // proj_in and proj_out are linear [O, I]; else 1 x 1 convolutions
+};
+
+// A transformer over the positions of a feature map. The projections map every position by itself
+// either way; use_linear only says which shape their weights have.
+struct SpatialTransformer {
+  // A linear map of channels whose weight may be [O, I] or [O, I, 1, 1].
+  struct Projection {
+    Tensor weight, bias;
+
+    Projection(int64_t in, int64_t out, bool use_linear);
+    Tensor forward(const Tensor& x_BTD) const;
+
+    template <class Self, class Visit>
+    static void members(Self& self, Visit&& visit) {
+      visit("weight", self.weight);
+      visit("bias", self.bias);
+    }
+  };
+
+  GroupNorm norm;
+  Projection proj_in;
+  std::vector<TransformerBlock> transformer_blocks;
+  Projection proj_out;
+
+  explicit SpatialTransformer(const SpatialTransformerOptions& options);
+  Tensor forward(const Tensor& x_BCHW, const Tensor& context_BSD) const;
+
+  template <class Self, class Visit>
+  static void members(Self& self, Visit&& visit) {
+    visit("norm", self.norm);
+    visit("proj_in", self.proj_in);
+    visit("transformer_blocks", self.transformer_blocks);
+    visit("proj_out", self.proj_out);
+  }
+};
+
+}  // namespace easel::nn

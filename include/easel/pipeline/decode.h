@@ -1,0 +1,22 @@
+// From latents to pictures.
+#pragma once
+
+#include <vector>
+
+#include <easel/base/progress.h>
+#include <easel/base/tensor.h>
+#include <easel/checkpoint/stable_diffusion.h>
+#include <easel/io/image.h>
+#include <easel/pipeline/settings.h>
+
+namespace easel {
+
+// Decodes scaled latents [B, C, h, w] picture by picture, which bounds the memory. Where half
+// precision overflows, that picture is decoded again in float32 and the log says so.
+std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& latents_BCHW,
+                                  PixelRounding rounding, const Log& log = {});
+
+// A picture of values about [-1, 1], [3, H, W]: clamp((x + 1) / 2, 0, 1) * 255 as bytes.
+Image to_image(const Tensor& x_CHW, PixelRounding rounding);
+
+}  // namespace easel

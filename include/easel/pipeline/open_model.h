@@ -1,0 +1,56 @@
+// A model by its path, on a device by its name. No LibTorch in this header.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <easel/base/progress.h>
+
+namespace easel {
+
+struct StableDiffusion;
+
+struct ModelRequest {
+  std::filesystem::path model;   // file or diffusers folder
+  std::filesystem::path config;  // as in LoadOptions
+  std::filesystem::path default_config;
+  std::filesystem::path vocabulary;
+  std::filesystem::path vae;
+  bool use_ema = false;
+  std::string device = "auto";  // auto, cpu, cuda, cuda:N; auto is a CUDA device if there is one
+  std::string dtype = "auto";   // auto, float32, float16, bfloat16; auto: float16 on CUDA
+  Log log;
+};
+
+// Throws Error (Usage) where the device or the dtype is no such name, and Error where the device is
+// not there. Does nothing else.
+void check_device(const std::string& device, const std::string& dtype);
+
+std::shared_ptr<const StableDiffusion> open_model(const ModelRequest& request);
+
+struct ModelSummary {
+  std::string name;
+  std::string device;
+  std::string dtype;
+  int64_t latent_channels;
+  int64_t downsampling;  // pixels per latent along a side
+};
+ModelSummary summarize(const StableDiffusion& model);
+
+// Peak memory of the model's device in bytes since the program's start; 0 where it is the CPU.
+int64_t peak_device_memory(const StableDiffusion& model);
+
+// Threads that tensor operators use; 0 leaves LibTorch's own choice.
+void set_threads(int64_t threads);
+
+// Keeps float32 at its full precision on CUDA, where cuDNN's convolutions round to TF32 by default.
+// For the whole process.
+void use_exact_float32();
+
+// LibTorch's version.
+std::string_view libtorch_version();
+
+}  // namespace easel

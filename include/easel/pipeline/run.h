@@ -1,0 +1,59 @@
+// A whole run as a program asks for it: many batches and their seeds. No LibTorch in this header.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <easel/base/progress.h>
+#include <easel/io/image.h>
+#include <easel/pipeline/open_model.h>
+#include <easel/pipeline/settings.h>
+
+namespace easel {
+
+// How pictures get their noise: see NoiseSource.
+enum class Seeding { Image, Batch };
+
+struct RunRequest {
+  std::vector<std::vector<std::string>> batches;  // the prompts of each batch, one per picture
+  PictureSettings settings;
+  uint64_t seed = 42;        // picture k of the run has seed + k; Seeding::Batch: of the one stream
+  std::string rng = "cuda";  // a name of Rng
+  Seeding seeding = Seeding::Image;
+  bool fixed_code = false;             // one x_T, of the first batch's size, for every batch
+  std::filesystem::path init_latents;  // x_T from a file; may be empty
+  std::filesystem::path
+      save_latents;        // final latents of all pictures, .safetensors or .npy; may be empty
+  bool overwrite = false;  // save_latents may replace a file
+};
+
+struct RunPicture {
+  Image image;
+  int64_t number;  // 0-based in the run
+  std::string prompt;
+  uint64_t seed;  // seed + number, or the run's seed with Seeding::Batch
+};
+
+struct RunStep {
+  int64_t batch, batches;  // 1-based
+  int64_t step, steps;     // 1-based, after the step is done
+};
+
+struct RunCallbacks {
+  Log log;
+  std::function<void(const RunStep&)> on_step;   // may throw to cancel
+  std::function<void(RunPicture&&)> on_picture;  // in order, after each batch
+};
+
+// Throws Error (Usage) on what cannot be meant, before a model is loaded: settings, names, the
+// paths of the latents.
+void check(const RunRequest& request);
+
+// Draws the batches in order.
+void run_txt2img(const StableDiffusion& model, const RunRequest& request,
+                 const RunCallbacks& callbacks = {});
+
+}  // namespace easel

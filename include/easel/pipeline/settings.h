@@ -1,0 +1,48 @@
+// What shapes a picture, apart from its prompt, its noise and the model. No LibTorch in this
+// header.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace easel {
+
+// How values in [0, 255] become bytes: CompVis, A1111 and ComfyUI truncate, diffusers rounds.
+enum class PixelRounding { Truncate, Nearest };
+
+// "truncate", "nearest". Throws Error (Usage).
+PixelRounding pixel_rounding_from_name(std::string_view name);
+
+struct PictureSettings {
+  std::string negative_prompt;  // "": the unconditional context of the empty prompt
+  int64_t width = 512;          // pixels, multiples of the autoencoder's downsampling
+  int64_t height = 512;
+  std::string sampler = "ddim";  // a name or alias in samplers()
+  std::string schedule;          // a name in spacings(); "": the sampler's own
+  int64_t steps = 50;
+  std::optional<double> eta;  // nullopt: the sampler's own
+  double scale = 7.5;         // classifier-free guidance, >= 0; 1 turns it off
+  int64_t clip_skip = 1;      // 1: the model's own
+  PixelRounding pixel_rounding = PixelRounding::Truncate;
+};
+
+// Throws Error (Usage) where the settings cannot be meant, whatever the model: names, steps, eta,
+// scale, sizes.
+void check(const PictureSettings& settings);
+
+// The names that the settings stand for once defaults are filled in.
+struct SamplerNames {
+  std::string_view sampler;
+  std::string_view schedule;
+  double eta;
+  bool uses_eta;
+};
+SamplerNames resolved_sampler(const PictureSettings& settings);
+
+// The tables of samplers and schedules as text for a person, and a list of sampler names.
+std::string sampler_table();
+
+}  // namespace easel

@@ -1,0 +1,280 @@
+#include "easel/checkpoint/model_config.h"
+
+#include <easel/base/error.h>
+#include <easel/io/file.h>
+
+#include "config_map.h"
+#include "config_targets.h"
+#include "model_config_checks.h"
+
+namespace easel {
+namespace {
+
+constexpr IntegerRange kPositive{.min = 1};
+constexpr IntegerRange kCountOrNone{.min = -1};
+
+// CompVis's defaults are those of the constructors in its openaimodel.py, ddpm.py and
+// autoencoder.py.
+UNetConfig read_unet(ConfigMap config) {
+  require_target(config, Target::UNet);
+  ConfigMap params = config.map("params");
+  config.finish();
+
+  UNetConfig unet;
+  unet.in_channels = params.integer("in_channels", std::nullopt, kPositive);
+  unet.model_channels = params.integer("model_channels", std::nullopt, kPositive);
+  unet.out_channels = params.integer("out_channels", std::nullopt, kPositive);
+  unet.channel_mult = params.integers("channel_mult", std::vector<int64_t>{1, 2, 4, 8}, kPositive);
+  unet.num_res_blocks = params.integer_or_list("num_res_blocks", std::nullopt);
+  if (!params.is_list("num_res_blocks")) {
+    unet.num_res_blocks.assign(unet.channel_mult.size(), unet.num_res_blocks.front());
+  }
+  unet.attention_resolutions = params.integers("attention_resolutions", std::nullopt, kPositive);
+  unet.dropout = params.number("dropout", 0.0);
+  unet.conv_resample = params.boolean("conv_resample", true);
+  unet.num_heads = params.integer("num_heads", -1, kCountOrNone);
+  unet.num_head_channels = params.integer("num_head_channels", -1, kCountOrNone);
+  unet.num_heads_upsample = params.integer("num_heads_upsample", -1, kCountOrNone);
+  unet.use_scale_shift_norm = params.boolean("use_scale_shift_norm", false);
+  unet.resblock_updown = params.boolean("resblock_updown", false);
+  unet.use_new_attention_order = params.boolean("use_new_attention_order", false);
+  unet.use_spatial_transformer = params.boolean("use_spatial_transformer", false);
+  const std::vector<int64_t> depths = params.integer_or_list("transformer_depth", 1, kPositive);
+  if (depths.size() != 1) {
+    params.reject("transformer_depth",
+                  "a depth for each level is not supported (Stable Diffusion XL has one)");
+  }
+  unet.transformer_depth = depths.front();
+  if (params.has("context_dim")) {
+    const auto dims = params.integer_or_list("context_dim", std::nullopt, kPositive);
+    if (dims.size() != 1) params.reject("context_dim", "more than one context is not supported");
+    unet.context_dim = dims.front();
+  }
+  unet.use_linear_in_transformer = params.boolean("use_linear_in_transformer", false);
+  unet.legacy = params.boolean("legacy", true);
+  if (params.is_text("num_classes")) {
+    const std::string classes = params.text("num_classes", "");
+    if (classes == "sequential" || classes == "continuous" || classes == "timestep") {
+      params.reject("num_classes",
+                    fmt::format("'{}' is not supported; expected a number of classes", classes));
+    }
+  }
+  unet.num_classes = params.optional_integer("num_classes", kPositive);
+  unet.use_checkpoint = params.boolean("use_checkpoint", false);
+
+  params.require("dims", "2", "pictures have 2 dimensions");
+  params.require("use_fp16", "false", "the type is chosen when the model is loaded (--dtype)");
+  params.require("use_bf16", "false", "the type is chosen when the model is loaded (--dtype)");
+  params.require("n_embed", "", "a UNet that predicts codebook entries");
+  params.require("disable_self_attentions", "", "every transformer attends to itself here");
+  params.require("num_attention_blocks", "", "attention is behind every residual block of a level");
+  params.require("disable_middle_self_attn", "false", "the middle block has attention");
+  params.require("adm_in_channels", "", "embeddings of pictures or sizes");
+  params.ignore({"image_size", "context_dim"});
+  params.finish();
+  check(unet);
+  return unet;
+}
+
+AutoencoderConfig read_autoencoder(ConfigMap config) {
+  require_target(config, Target::AutoencoderKL);
+  ConfigMap params = config.map("params");
+  config.finish();
+
+  AutoencoderConfig vae;
+  vae.embed_dim = params.integer("embed_dim", std::nullopt, kPositive);
+  ConfigMap dd = params.map("ddconfig");
+  params.require("colorize_nlabels", "", "segmentations in place of pictures");
+  params.ignore({"lossconfig", "monitor", "ckpt_path", "ignore_keys", "image_key"});
+  params.finish();
+
+  vae.double_z = dd.boolean("double_z", true);
+  vae.z_channels = dd.integer("z_channels", std::nullopt, kPositive);
+  vae.resolution = dd.integer("resolution", std::nullopt, kPositive);
+  vae.in_channels = dd.integer("in_channels", std::nullopt, kPositive);
+  vae.out_ch = dd.integer("out_ch", std::nullopt, kPositive);
+  vae.ch = dd.integer("ch", std::nullopt, kPositive);
+  vae.ch_mult = dd.integers("ch_mult", std::vector<int64_t>{1, 2, 4, 8}, kPositive);
+  vae.num_res_blocks = dd.integer("num_res_blocks", std::nullopt, kPositive);
+  vae.attn_resolutions = dd.integers("attn_resolutions", std::nullopt);
+  vae.dropout = dd.number("dropout", 0.0);
+  if (dd.has("attn_type") && dd.text("attn_type", "") != "vanilla-xformers") {
+    dd.require("attn_type", "vanilla", "expected 'vanilla'");
+  }
+  dd.require("use_linear_attn", "false", "linear attention");
+  dd.require("resamp_with_conv", "true", "resampling without a convolution");
+  dd.require("tanh_out", "false", "a tanh behind the decoder");
+  dd.require("give_pre_end", "false", "a decoder without its last layers");
+  dd.ignore({"attn_type"});
+  dd.finish();
+  check(vae);
+  return vae;
+}
+
+// The published CLIP models that can be named by `version`: their text encoders differ in width.
+struct ClipVersion {
+  std::string_view name;
+  int64_t hidden, intermediate, heads;
+};
+constexpr std::array<ClipVersion, 5> kClipVersions{{
+    {"openai/clip-vit-large-patch14", 768, 3072, 12},
+    {"openai/clip-vit-large-patch14-336", 768, 3072, 12},
+    {"ViT-L/14", 768, 3072, 12},
+    {"openai/clip-vit-base-patch32", 512, 2048, 8},
+    {"openai/clip-vit-base-patch16", 512, 2048, 8},
+}};
+
+ClipTextConfig read_text_encoder(ConfigMap config) {
+  require_target(config, Target::ClipText);
+  ClipTextConfig clip;
+  std::optional<ConfigMap> given = config.optional_map("params");
+  config.finish();
+  if (!given) return clip;
+  ConfigMap& params = *given;
+  if (params.has("version")) {
+    const std::string version = params.text("version", "");
+    std::vector<std::string_view> names;
+    for (const ClipVersion& known : kClipVersions) names.push_back(known.name);
+    const auto found = std::find(names.begin(), names.end(), version);
+    if (found == names.end()) params.reject("version", unknown_name("CLIP model", version, names));
+    const ClipVersion& known = kClipVersions[static_cast<size_t>(found - names.begin())];
+    clip.hidden_size = known.hidden;
+    clip.intermediate_size = known.intermediate;
+    clip.num_attention_heads = known.heads;
+  }
+  clip.vocab_size = params.integer("vocab_size", clip.vocab_size, kPositive);
+  clip.hidden_size = params.integer("hidden_size", clip.hidden_size, kPositive);
+  clip.intermediate_size = params.integer("intermediate_size", clip.intermediate_size, kPositive);
+  clip.num_hidden_layers = params.integer("num_hidden_layers", clip.num_hidden_layers, kPositive);
+  clip.num_attention_heads =
+      params.integer("num_attention_heads", clip.num_attention_heads, kPositive);
+  clip.max_position_embeddings =
+      params.integer("max_position_embeddings", clip.max_position_embeddings, kPositive);
+  clip.hidden_act = params.text("hidden_act", clip.hidden_act);
+  clip.layer_norm_eps = params.number("layer_norm_eps", clip.layer_norm_eps);
+
+  const int64_t length = params.integer("max_length", clip.max_position_embeddings, kPositive);
+  if (length != clip.max_position_embeddings) {
+    params.reject("max_length", fmt::format("{} is not supported; prompts are padded to {} tokens",
+                                            length, clip.max_position_embeddings));
+  }
+  params.require("layer", "last", "the context is the last layer's output");
+  params.ignore({"version", "device", "freeze", "layer_idx"});
+  params.finish();
+  check(clip);
+  return clip;
+}
+
+ConditioningKey read_conditioning_key(ConfigMap& params) {
+  const bool concat_mode = params.boolean("concat_mode", true);
+  if (!params.has("conditioning_key")) {
+    params.ignore({"conditioning_key"});
+    return concat_mode ? ConditioningKey::Concat : ConditioningKey::CrossAttention;
+  }
+  const std::string key = params.text("conditioning_key", std::nullopt);
+  if (key == "crossattn") return ConditioningKey::CrossAttention;
+  if (key == "concat") return ConditioningKey::Concat;
+  if (key == "hybrid") return ConditioningKey::Hybrid;
+  constexpr std::array<std::string_view, 3> known{"crossattn", "concat", "hybrid"};
+  params.reject("conditioning_key", unknown_name("conditioning", key, known));
+}
+
+ModelConfig read_latent_diffusion(ConfigMap params) {
+  ModelConfig config;
+  config.schedule.beta_schedule = params.text("beta_schedule", "linear");
+  config.schedule.linear_start = params.number("linear_start", 1e-4);
+  config.schedule.linear_end = params.number("linear_end", 2e-2);
+  config.schedule.cosine_s = params.number("cosine_s", 8e-3);
+  config.schedule.timesteps = params.integer("timesteps", 1000, {.min = 1, .max = 1'000'000});
+  const std::string parameterization = params.text("parameterization", "eps");
+  try {
+    config.parameterization = parameterization_from_name(parameterization);
+  } catch (const Error& error) {
+    params.reject("parameterization", error.what());
+  }
+  config.conditioning_key = read_conditioning_key(params);
+  config.scale_factor = params.number("scale_factor", 1.0);
+  config.image_size = params.integer("image_size", 256, kPositive);
+  config.use_ema = params.boolean("use_ema", true);
+  const int64_t channels = params.integer("channels", 3, kPositive);
+
+  for (const std::string_view key : {"first_stage_config", "cond_stage_config", "unet_config"}) {
+    if (!params.is_text(key)) continue;
+    const std::string value = params.text(key, "");
+    params.reject(key,
+                  value == "__is_unconditional__"
+                      ? "an unconditional model is not supported: it takes no prompt"
+                  : value == "__is_first_stage__"
+                      ? "a model conditioned on pictures is not supported: it takes no prompt"
+                      : fmt::format("got '{}', expected target and params", printable(value, 60)));
+  }
+  // The text encoder says best what kind of a model it is.
+  config.text_encoder = read_text_encoder(params.map("cond_stage_config"));
+  config.autoencoder = read_autoencoder(params.map("first_stage_config"));
+  config.unet = read_unet(params.map("unet_config"));
+
+  params.require("given_betas", "", "betas by hand; choose a beta_schedule");
+  params.require("v_posterior", "0", "another posterior variance");
+  params.require("scale_by_std", "false", "give the factor as scale_factor");
+  params.require("cond_stage_forward", "", "another method of the text encoder");
+  params.require("use_positional_encodings", "false", "positional encodings");
+  params.ignore({"num_timesteps_cond",
+                 "log_every_t",
+                 "first_stage_key",
+                 "cond_stage_key",
+                 "cond_stage_trainable",
+                 "monitor",
+                 "scheduler_config",
+                 "loss_type",
+                 "ckpt_path",
+                 "ignore_keys",
+                 "load_only_unet",
+                 "clip_denoised",
+                 "original_elbo_weight",
+                 "l_simple_weight",
+                 "learn_logvar",
+                 "logvar_init",
+                 "finetune_keys",
+                 "concat_keys",
+                 "masked_image_key",
+                 "keep_finetune_dims",
+                 "keep_dims",
+                 "c_concat_log_start",
+                 "c_concat_log_end",
+                 "ucg_training",
+                 "use_ema_in_validation",
+                 "unet_trainable",
+                 "make_it_fit",
+                 "reset_ema",
+                 "reset_num_ema_updates"});
+  params.finish();
+
+  if (channels != config.unet.out_channels) {
+    params.reject("channels",
+                  fmt::format("{} latent channels do not fit the UNet's out_channels {}", channels,
+                              config.unet.out_channels));
+  }
+  return config;
+}
+
+}  // namespace
+
+ModelConfig parse_model_config(const std::string& yaml_text, const std::string& name_for_errors) {
+  ConfigMap root = ConfigMap::parse(yaml_text, name_for_errors);
+  ConfigMap model = root.map("model");
+  root.ignore({"data", "lightning", "extends"});
+  root.finish();
+  require_target(model, Target::LatentDiffusion);
+  model.ignore({"base_learning_rate"});
+  ConfigMap params = model.map("params");
+  model.finish();
+  ModelConfig config = read_latent_diffusion(std::move(params));
+  check_model_config(config, name_for_errors);
+  return config;
+}
+
+ModelConfig read_model_config(const std::filesystem::path& yaml) {
+  return parse_model_config(read_text_file(yaml, kMaxConfigBytes), yaml.string());
+}
+
+}  // namespace easel

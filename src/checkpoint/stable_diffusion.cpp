@@ -1,0 +1,127 @@
+#include "easel/checkpoint/stable_diffusion.h"
+
+#include <ATen/ATen.h>
+
+#include <easel/base/error.h>
+#include <easel/checkpoint/model_files.h>
+#include <easel/checkpoint/weights.h>
+#include <easel/nn/module.h>
+
+#include "vae_file.h"
+
+namespace easel {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The config that goes with a model, by LoadOptions::config's rules.
+fs::path find_config(const fs::path& model, const LoadOptions& options) {
+  if (!options.config.empty()) return options.config;
+  if (fs::is_directory(model)) return model;
+  const fs::path beside = fs::path(model).replace_extension(".yaml");
+  if (fs::exists(beside)) return beside;
+  if (!options.default_config.empty()) return options.default_config;
+  fail_usage("{}: there is no {} that says what the model is made of; give one with --config",
+             model.string(), beside.filename().string());
+}
+
+// Binds the module's parameters to the loaded tensors: views where type and device are the wanted.
+template <class Module>
+void bind(Module& module, Part part, Tensors& native, const at::TensorOptions& wanted) {
+  for (const auto& parameter : nn::named_parameters(module)) {
+    auto node = native.extract(std::string(native_prefix(part)) + parameter.name);
+    *parameter.tensor = node.mapped().to(wanted).contiguous();
+  }
+}
+
+ClipTokenizer load_tokenizer(const fs::path& model, const ModelConfig& config,
+                             const LoadOptions& options) {
+  const fs::path folder = model / "tokenizer";
+  if (!fs::is_directory(folder) && options.vocabulary.empty()) {
+    fail_usage("{} brings no tokenizer; CLIP's vocabulary (bpe_simple_vocab_16e6.txt.gz) is needed",
+               model.string());
+  }
+  ClipTokenizer tokenizer = fs::is_directory(folder)
+                                ? ClipTokenizer::from_folder(folder)
+                                : ClipTokenizer::from_bpe_file(options.vocabulary);
+  if (tokenizer.vocabulary_size() > config.text_encoder.vocab_size) {
+    fail("{}: the tokenizer has {} tokens, but the text encoder only {}", model.string(),
+         tokenizer.vocabulary_size(), config.text_encoder.vocab_size);
+  }
+  return tokenizer;
+}
+
+std::string model_name(const fs::path& model) {
+  const fs::path path = model.has_filename() ? model : model.parent_path();
+  return path.filename().string();
+}
+
+}  // namespace
+
+ModelConfig find_model_config(const fs::path& model, const LoadOptions& options) {
+  const fs::path config = find_config(model, options);
+  return fs::is_directory(config) ? read_diffusers_config(config) : read_model_config(config);
+}
+
+Tensors load_native(const fs::path& model, const ModelConfig& config, const LoadOptions& options) {
+  ModelFiles files = read_model_files(model);
+  const FileInfo info = identify(files.tensors);
+  if (!info.layout || info.kind == ModelKind::Autoencoder || info.kind == ModelKind::TextEncoder ||
+      info.kind == ModelKind::UNet) {
+    fail("{} is {}; expected a whole Stable Diffusion model (text encoder, UNet and autoencoder){}",
+         model.string(), kind_text(info.kind),
+         info.kind == ModelKind::Autoencoder ? "; give an autoencoder with --vae, beside a model"
+                                             : "");
+  }
+  if (!files.unknown_globals.empty()) {
+    say(options.log, LogLevel::Debug,
+        fmt::format("{}: {} classes named by the pickle stayed unopened", model.string(),
+                    files.unknown_globals.size()));
+  }
+  canonicalize(files.tensors, *info.layout);
+  if (options.use_ema) {
+    if (*info.layout != WeightLayout::CompVis) {
+      fail("{}: the diffusers layout holds no EMA weights beside the others", model.string());
+    }
+    take_ema(files.tensors, model.string());
+  }
+  std::vector<WeightSource> sources(1);
+  sources[0].tensors = std::move(files.tensors);
+  sources[0].layout = *info.layout;
+  sources[0].name = model.string();
+  if (!options.vae.empty()) {
+    sources[0].parts.erase(Part::Autoencoder);
+    sources.push_back(read_vae_file(options.vae));
+  }
+  Tensors native = to_native(config, sources, options.log);
+  std::string names = model.string();
+  if (!options.vae.empty()) names += " and " + options.vae.string();
+  check_finite(native, names, options.dtype);
+  return native;
+}
+
+StableDiffusion load(const fs::path& model, const LoadOptions& given) {
+  if (!fs::exists(model)) fail("{}: no such file or folder", model.string());
+  LoadOptions options = given;
+  if (!options.dtype) options.dtype = options.device.is_cpu() ? at::kFloat : at::kHalf;
+  const ModelConfig config = find_model_config(model, options);
+  StableDiffusion loaded{
+      .config = config,
+      .tokenizer = load_tokenizer(model, config, options),
+      .text_encoder = ClipText(config.text_encoder),
+      .unet = UNet(config.unet),
+      .autoencoder = Autoencoder(config.autoencoder),
+      .schedule = make_noise_schedule(config.schedule),
+      .device = options.device,
+      .dtype = *options.dtype,
+      .name = model_name(model),
+  };
+  Tensors native = load_native(model, config, options);
+  const auto wanted = at::TensorOptions().dtype(loaded.dtype).device(loaded.device);
+  bind(loaded.text_encoder, Part::TextEncoder, native, wanted);
+  bind(loaded.unet, Part::UNet, native, wanted);
+  bind(loaded.autoencoder, Part::Autoencoder, native, wanted);
+  return loaded;
+}
+
+}  // namespace easel

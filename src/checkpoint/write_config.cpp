@@ -1,0 +1,273 @@
+// Configs as text, in CompVis's schema and in diffusers'.
+#include <algorithm>
+#include <array>
+
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include <easel/base/error.h>
+#include <easel/checkpoint/convert.h>
+
+namespace easel {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string list(const std::vector<int64_t>& values) {
+  return fmt::format("[{}]", fmt::join(values, ", "));
+}
+
+std::string_view conditioning_text(ConditioningKey key) {
+  switch (key) {
+    case ConditioningKey::CrossAttention:
+      return "crossattn";
+    case ConditioningKey::Concat:
+      return "concat";
+    case ConditioningKey::Hybrid:
+      return "hybrid";
+  }
+  return "";
+}
+
+std::string_view parameterization_text(Parameterization parameterization, bool diffusers) {
+  switch (parameterization) {
+    case Parameterization::Eps:
+      return diffusers ? "epsilon" : "eps";
+    case Parameterization::V:
+      return diffusers ? "v_prediction" : "v";
+    case Parameterization::X0:
+      return diffusers ? "sample" : "x0";
+  }
+  return "";
+}
+
+std::string unet_yaml(const UNetConfig& unet) {
+  std::string text = fmt::format(
+      "    unet_config:\n"
+      "      target: ldm.modules.diffusionmodules.openaimodel.UNetModel\n"
+      "      params:\n"
+      "        in_channels: {}\n        out_channels: {}\n        model_channels: {}\n"
+      "        attention_resolutions: {}\n        num_res_blocks: {}\n        channel_mult: {}\n"
+      "        dropout: {}\n        conv_resample: {}\n        num_heads: {}\n"
+      "        num_head_channels: {}\n        num_heads_upsample: {}\n"
+      "        use_scale_shift_norm: {}\n        resblock_updown: {}\n"
+      "        use_new_attention_order: {}\n        use_spatial_transformer: {}\n"
+      "        transformer_depth: {}\n        use_linear_in_transformer: {}\n        legacy: {}\n"
+      "        use_checkpoint: {}\n",
+      unet.in_channels, unet.out_channels, unet.model_channels, list(unet.attention_resolutions),
+      list(unet.num_res_blocks), list(unet.channel_mult), unet.dropout, unet.conv_resample,
+      unet.num_heads, unet.num_head_channels, unet.num_heads_upsample, unet.use_scale_shift_norm,
+      unet.resblock_updown, unet.use_new_attention_order, unet.use_spatial_transformer,
+      unet.transformer_depth, unet.use_linear_in_transformer, unet.legacy, unet.use_checkpoint);
+  if (unet.context_dim) text += fmt::format("        context_dim: {}\n", *unet.context_dim);
+  if (unet.num_classes) text += fmt::format("        num_classes: {}\n", *unet.num_classes);
+  return text;
+}
+
+std::string autoencoder_yaml(const AutoencoderConfig& vae) {
+  return fmt::format(
+      "    first_stage_config:\n"
+      "      target: ldm.models.autoencoder.AutoencoderKL\n"
+      "      params:\n"
+      "        embed_dim: {}\n"
+      "        ddconfig:\n"
+      "          double_z: {}\n          z_channels: {}\n          resolution: {}\n"
+      "          in_channels: {}\n          out_ch: {}\n          ch: {}\n          ch_mult: {}\n"
+      "          num_res_blocks: {}\n          attn_resolutions: {}\n          dropout: {}\n"
+      "        lossconfig:\n"
+      "          target: torch.nn.Identity\n",
+      vae.embed_dim, vae.double_z, vae.z_channels, vae.resolution, vae.in_channels, vae.out_ch,
+      vae.ch, list(vae.ch_mult), vae.num_res_blocks, list(vae.attn_resolutions), vae.dropout);
+}
+
+std::string text_encoder_yaml(const ClipTextConfig& clip) {
+  return fmt::format(
+      "    cond_stage_config:\n"
+      "      target: ldm.modules.encoders.modules.FrozenCLIPEmbedder\n"
+      "      params:\n"
+      "        vocab_size: {}\n        hidden_size: {}\n        intermediate_size: {}\n"
+      "        num_hidden_layers: {}\n        num_attention_heads: {}\n"
+      "        max_position_embeddings: {}\n        hidden_act: {}\n        layer_norm_eps: {}\n",
+      clip.vocab_size, clip.hidden_size, clip.intermediate_size, clip.num_hidden_layers,
+      clip.num_attention_heads, clip.max_position_embeddings, clip.hidden_act, clip.layer_norm_eps);
+}
+
+std::vector<int64_t> widths(int64_t first, const std::vector<int64_t>& mult) {
+  std::vector<int64_t> channels;
+  for (const int64_t times : mult) channels.push_back(first * times);
+  return channels;
+}
+
+Json one_or_list(const std::vector<int64_t>& values) {
+  const bool same = std::equal(values.begin() + 1, values.end(), values.begin());
+  return same ? Json(values.front()) : Json(values);
+}
+
+// diffusers' attention_head_dim, which counts heads.
+Json heads_of(const UNetConfig& unet) {
+  if (unet.num_head_channels == -1) return unet.num_heads;
+  std::vector<int64_t> heads;
+  for (const int64_t channels : widths(unet.model_channels, unet.channel_mult)) {
+    heads.push_back(channels / unet.num_head_channels);
+  }
+  return one_or_list(heads);
+}
+
+Json unet_json(const ModelConfig& config) {
+  const UNetConfig& unet = config.unet;
+  const auto refuse = [](bool wrong, std::string_view what) {
+    if (wrong)
+      fail_usage("diffusers' UNet2DConditionModel has no {}; keep the CompVis layout", what);
+  };
+  refuse(!unet.use_spatial_transformer, "plain attention (use_spatial_transformer: false)");
+  refuse(unet.resblock_updown, "resblock_updown");
+  refuse(!unet.conv_resample, "conv_resample: false");
+  refuse(config.conditioning_key == ConditioningKey::Concat, "conditioning_key concat");
+  std::vector<std::string> down, up;
+  for (size_t level = 0; level < unet.channel_mult.size(); ++level) {
+    const auto& with = unet.attention_resolutions;
+    const bool attention = std::find(with.begin(), with.end(), int64_t{1} << level) != with.end();
+    down.push_back(attention ? "CrossAttnDownBlock2D" : "DownBlock2D");
+    up.insert(up.begin(), attention ? "CrossAttnUpBlock2D" : "UpBlock2D");
+  }
+  Json json{{"_class_name", "UNet2DConditionModel"},
+            {"act_fn", "silu"},
+            {"attention_head_dim", heads_of(unet)},
+            {"block_out_channels", widths(unet.model_channels, unet.channel_mult)},
+            {"center_input_sample", false},
+            {"cross_attention_dim", *unet.context_dim},
+            {"down_block_types", down},
+            {"downsample_padding", 1},
+            {"flip_sin_to_cos", true},
+            {"freq_shift", 0},
+            {"in_channels", unet.in_channels},
+            {"layers_per_block", one_or_list(unet.num_res_blocks)},
+            {"mid_block_scale_factor", 1},
+            {"norm_eps", 1e-5},
+            {"norm_num_groups", 32},
+            {"out_channels", unet.out_channels},
+            {"resnet_time_scale_shift", unet.use_scale_shift_norm ? "scale_shift" : "default"},
+            {"sample_size", config.image_size},
+            {"transformer_layers_per_block", unet.transformer_depth},
+            {"up_block_types", up},
+            {"use_linear_projection", unet.use_linear_in_transformer}};
+  if (unet.num_classes) json["num_class_embeds"] = *unet.num_classes;
+  return json;
+}
+
+Json autoencoder_json(const ModelConfig& config) {
+  const AutoencoderConfig& vae = config.autoencoder;
+  if (vae.embed_dim != vae.z_channels) {
+    fail_usage(
+        "diffusers' AutoencoderKL has one number of latent channels, but embed_dim is {} and "
+        "z_channels {}; keep the CompVis layout",
+        vae.embed_dim, vae.z_channels);
+  }
+  std::vector<std::string> down, up;
+  for (size_t level = 0; level < vae.ch_mult.size(); ++level) {
+    const auto& with = vae.attn_resolutions;
+    const bool attention =
+        std::find(with.begin(), with.end(), vae.resolution >> level) != with.end();
+    down.push_back(attention ? "AttnDownEncoderBlock2D" : "DownEncoderBlock2D");
+    up.insert(up.begin(), attention ? "AttnUpDecoderBlock2D" : "UpDecoderBlock2D");
+  }
+  return Json{{"_class_name", "AutoencoderKL"},
+              {"act_fn", "silu"},
+              {"block_out_channels", widths(vae.ch, vae.ch_mult)},
+              {"down_block_types", down},
+              {"in_channels", vae.in_channels},
+              {"latent_channels", vae.z_channels},
+              {"layers_per_block", vae.num_res_blocks},
+              {"norm_num_groups", 32},
+              {"out_channels", vae.out_ch},
+              {"sample_size", vae.resolution},
+              {"scaling_factor", config.scale_factor},
+              {"up_block_types", up}};
+}
+
+Json text_encoder_json(const ClipTextConfig& clip) {
+  return Json{{"architectures", {"CLIPTextModel"}},
+              {"attention_dropout", 0.0},
+              {"bos_token_id", 0},
+              {"eos_token_id", 2},  // as in sd-v1's file, by which transformers knows the old rule
+              {"hidden_act", clip.hidden_act},
+              {"hidden_size", clip.hidden_size},
+              {"intermediate_size", clip.intermediate_size},
+              {"layer_norm_eps", clip.layer_norm_eps},
+              {"max_position_embeddings", clip.max_position_embeddings},
+              {"model_type", "clip_text_model"},
+              {"num_attention_heads", clip.num_attention_heads},
+              {"num_hidden_layers", clip.num_hidden_layers},
+              {"pad_token_id", 1},
+              {"vocab_size", clip.vocab_size}};
+}
+
+Json scheduler_json(const ModelConfig& config) {
+  std::string_view name;
+  if (config.schedule.beta_schedule == "linear")
+    name = "scaled_linear";
+  else if (config.schedule.beta_schedule == "sqrt_linear")
+    name = "linear";
+  else if (config.schedule.beta_schedule == "cosine" && config.schedule.cosine_s == 8e-3) {
+    name = "squaredcos_cap_v2";
+  } else {
+    fail_usage("diffusers' schedulers have no beta_schedule '{}'{}; keep the CompVis layout",
+               config.schedule.beta_schedule,
+               config.schedule.beta_schedule == "cosine" ? " with this cosine_s" : "");
+  }
+  return Json{{"_class_name", "PNDMScheduler"},
+              {"beta_end", config.schedule.linear_end},
+              {"beta_schedule", name},
+              {"beta_start", config.schedule.linear_start},
+              {"clip_sample", false},
+              {"num_train_timesteps", config.schedule.timesteps},
+              {"prediction_type", parameterization_text(config.parameterization, true)},
+              {"set_alpha_to_one", false},
+              {"skip_prk_steps", true},
+              {"steps_offset", 1},
+              {"trained_betas", nullptr}};
+}
+
+Json index_json(const ModelConfig& config) {
+  const bool inpaints = config.conditioning_key == ConditioningKey::Hybrid;
+  return Json{
+      {"_class_name", inpaints ? "StableDiffusionInpaintPipeline" : "StableDiffusionPipeline"},
+      {"feature_extractor", {nullptr, nullptr}},
+      {"requires_safety_checker", false},
+      {"safety_checker", {nullptr, nullptr}},
+      {"scheduler", {"diffusers", "PNDMScheduler"}},
+      {"text_encoder", {"transformers", "CLIPTextModel"}},
+      {"tokenizer", {"transformers", "CLIPTokenizer"}},
+      {"unet", {"diffusers", "UNet2DConditionModel"}},
+      {"vae", {"diffusers", "AutoencoderKL"}}};
+}
+
+}  // namespace
+
+std::string compvis_config_text(const ModelConfig& config) {
+  const ScheduleConfig& schedule = config.schedule;
+  return fmt::format(
+             "model:\n"
+             "  target: ldm.models.diffusion.ddpm.LatentDiffusion\n"
+             "  params:\n"
+             "    beta_schedule: {}\n    linear_start: {}\n    linear_end: {}\n    cosine_s: {}\n"
+             "    timesteps: {}\n    parameterization: {}\n    conditioning_key: {}\n"
+             "    scale_factor: {}\n    image_size: {}\n    channels: {}\n    use_ema: {}\n",
+             schedule.beta_schedule, schedule.linear_start, schedule.linear_end, schedule.cosine_s,
+             schedule.timesteps, parameterization_text(config.parameterization, false),
+             conditioning_text(config.conditioning_key), config.scale_factor, config.image_size,
+             config.unet.out_channels, config.use_ema) +
+         unet_yaml(config.unet) + autoencoder_yaml(config.autoencoder) +
+         text_encoder_yaml(config.text_encoder);
+}
+
+std::map<std::string, std::string> diffusers_config_files(const ModelConfig& config) {
+  const auto text = [](const Json& json) { return json.dump(2) + "\n"; };
+  return {{"model_index.json", text(index_json(config))},
+          {"unet/config.json", text(unet_json(config))},
+          {"vae/config.json", text(autoencoder_json(config))},
+          {"text_encoder/config.json", text(text_encoder_json(config.text_encoder))},
+          {"scheduler/scheduler_config.json", text(scheduler_json(config))}};
+}
+
+}  // namespace easel

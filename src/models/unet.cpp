@@ -1,0 +1,167 @@
+#include "easel/models/unet.h"
+
+#include <utility>
+
+#include <ATen/ATen.h>
+
+#include <easel/base/error.h>
+#include <easel/ops/activation.h>
+#include <easel/ops/timestep_embedding.h>
+
+namespace easel {
+namespace {
+
+constexpr double kEps = 1e-5;
+
+int64_t time_channels(const UNetConfig& config) { return config.model_channels * 4; }
+
+nn::ResBlock res_block(const UNetConfig& config, int64_t in, int64_t out,
+                       nn::Resample resample = nn::Resample::None) {
+  return nn::ResBlock({.in_channels = in,
+                       .out_channels = out,
+                       .time_channels = time_channels(config),
+                       .scale_shift = config.use_scale_shift_norm,
+                       .resample = resample,
+                       .eps = kEps});
+}
+
+UNetAttention attention(const UNetConfig& config, int64_t channels,
+                        const UNetPlan::Attention& shape) {
+  if (!config.use_spatial_transformer) return nn::AttentionBlock(channels, shape.heads, kEps);
+  return nn::SpatialTransformer({.channels = channels,
+                                 .heads = shape.heads,
+                                 .head_channels = shape.head_channels,
+                                 .context_channels = *config.context_dim,
+                                 .depth = config.transformer_depth,
+                                 .use_linear = config.use_linear_in_transformer});
+}
+
+// The resnets and attentions that down and up blocks have in common.
+template <class Block>
+Block make_block(const UNetConfig& config, const UNetPlan::Block& plan) {
+  Block block;
+  for (const UNetPlan::Layer& layer : plan.layers) {
+    block.resnets.push_back(res_block(config, layer.in_channels, layer.out_channels));
+    if (layer.attention) {
+      block.attentions.push_back(attention(config, layer.out_channels, *layer.attention));
+    }
+  }
+  return block;
+}
+
+UNetDownBlock down_block(const UNetConfig& config, const UNetPlan::Block& plan) {
+  auto block = make_block<UNetDownBlock>(config, plan);
+  if (plan.resamples && config.resblock_updown) {
+    block.downsamplers.push_back(
+        res_block(config, plan.channels, plan.channels, nn::Resample::Down));
+  } else if (plan.resamples) {
+    block.downsamplers.push_back(
+        nn::Downsample(plan.channels, config.conv_resample ? nn::Downsample::Kind::Conv
+                                                           : nn::Downsample::Kind::AveragePool));
+  }
+  return block;
+}
+
+UNetUpBlock up_block(const UNetConfig& config, const UNetPlan::Block& plan) {
+  auto block = make_block<UNetUpBlock>(config, plan);
+  if (plan.resamples && config.resblock_updown) {
+    block.upsamplers.push_back(res_block(config, plan.channels, plan.channels, nn::Resample::Up));
+  } else if (plan.resamples) {
+    block.upsamplers.push_back(nn::Upsample(plan.channels, config.conv_resample));
+  }
+  return block;
+}
+
+UNetMidBlock mid_block(const UNetConfig& config, const UNetPlan& plan) {
+  UNetMidBlock block;
+  block.resnets.push_back(res_block(config, plan.mid_channels, plan.mid_channels));
+  block.attentions.push_back(attention(config, plan.mid_channels, plan.mid_attention));
+  block.resnets.push_back(res_block(config, plan.mid_channels, plan.mid_channels));
+  return block;
+}
+
+}  // namespace
+
+UNet::UNet(const UNetConfig& config) : UNet(config, plan(config)) {}
+
+UNet::UNet(const UNetConfig& config, const UNetPlan& plan)
+    : config_(config),
+      conv_in_(config.in_channels, config.model_channels, 3, 1, 1),
+      time_linear_1_(config.model_channels, time_channels(config)),
+      time_linear_2_(time_channels(config), time_channels(config)),
+      mid_block_(mid_block(config, plan)),
+      conv_norm_out_(config.model_channels, kEps),
+      conv_out_(config.model_channels, config.out_channels, 3, 1, 1) {
+  if (config.num_classes) class_embedding_.emplace(*config.num_classes, time_channels(config));
+  for (const UNetPlan::Block& block : plan.down) down_blocks_.push_back(down_block(config, block));
+  for (const UNetPlan::Block& block : plan.up) up_blocks_.push_back(up_block(config, block));
+}
+
+Tensor UNet::forward(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& context_BTD,
+                     const Tensor& class_label_B) const {
+  check_inputs(x_BCHW, t_B, context_BTD, class_label_B);
+  // The angles are always float32: a float16 timestep would be rounded to a multiple of 0.5.
+  Tensor time_BD = ops::timestep_embedding(t_B.to(x_BCHW.device()), config_.model_channels)
+                       .to(conv_in_.weight.scalar_type());
+  time_BD = time_linear_2_.forward(ops::silu(time_linear_1_.forward(time_BD)));
+  if (class_embedding_) {
+    time_BD = ops::add(std::move(time_BD), class_embedding_->forward(class_label_B));
+  }
+  time_BD = ops::silu(std::move(time_BD));
+
+  Tensor h = conv_in_.forward(x_BCHW);
+  std::vector<Tensor> skips = {h};
+  for (const UNetDownBlock& block : down_blocks_) {
+    h = block.forward(std::move(h), time_BD, context_BTD, skips);
+  }
+  h = mid_block_.forward(std::move(h), time_BD, context_BTD);
+  for (const UNetUpBlock& block : up_blocks_) {
+    h = block.forward(std::move(h), time_BD, context_BTD, skips);
+  }
+  return conv_out_.forward(conv_norm_out_.forward_silu(h));
+}
+
+void UNet::check_inputs(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& context_BTD,
+                        const Tensor& class_label_B) const {
+  if (x_BCHW.dim() != 4 || x_BCHW.size(1) != config_.in_channels) {
+    fail("UNet: the input has shape {}; expected [B, {}, H, W]", shape_text(x_BCHW.sizes()),
+         config_.in_channels);
+  }
+  const int64_t multiple = int64_t{1} << (config_.channel_mult.size() - 1);
+  const int64_t height = x_BCHW.size(2);
+  const int64_t width = x_BCHW.size(3);
+  if (height < 1 || width < 1 || height % multiple != 0 || width % multiple != 0) {
+    fail(
+        "UNet: the input is {} x {} (height x width); both must be multiples of {}, because the "
+        "network halves them {} times",
+        height, width, multiple, config_.channel_mult.size() - 1);
+  }
+  const int64_t batch = x_BCHW.size(0);
+  if (t_B.dim() != 1 || t_B.size(0) != batch) {
+    fail("UNet: the timesteps have shape {}; expected [{}]", shape_text(t_B.sizes()), batch);
+  }
+  if (!config_.use_spatial_transformer) {
+    if (context_BTD.defined()) {
+      fail("UNet: a context of shape {} was given, but this network takes none",
+           shape_text(context_BTD.sizes()));
+    }
+  } else if (!context_BTD.defined() || context_BTD.dim() != 3 || context_BTD.size(0) != batch ||
+             context_BTD.size(2) != *config_.context_dim) {
+    fail("UNet: the context has shape {}; expected [{}, T, {}]",
+         context_BTD.defined() ? shape_text(context_BTD.sizes()) : "none", batch,
+         *config_.context_dim);
+  }
+  if (class_label_B.defined() != config_.num_classes.has_value()) {
+    fail("UNet: class labels {}", config_.num_classes
+                                      ? "are missing; this network has classes (num_classes)"
+                                      : "were given, but this network has no classes");
+  }
+  if (config_.num_classes &&
+      (class_label_B.dim() != 1 || class_label_B.size(0) != batch ||
+       class_label_B.lt(0).logical_or(class_label_B.ge(*config_.num_classes)).any().item<bool>())) {
+    fail("UNet: class labels of shape {}; expected [{}] with values from 0 to {}",
+         shape_text(class_label_B.sizes()), batch, *config_.num_classes - 1);
+  }
+}
+
+}  // namespace easel

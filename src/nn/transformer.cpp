@@ -1,0 +1,91 @@
+#include "easel/nn/transformer.h"
+
+#include <ATen/ATen.h>
+
+#include <easel/ops/activation.h>
+#include <easel/ops/attention.h>
+#include <easel/ops/linear.h>
+
+namespace easel::nn {
+namespace {
+
+// [B, C, H, W] -> [B, H W, C], contiguous.
+Tensor to_tokens(const Tensor& x_BCHW) { return x_BCHW.flatten(2).transpose(1, 2).contiguous(); }
+
+// [B, H W, C] -> the shape and memory format of a [B, C, H, W] map of this height and width.
+Tensor to_map(const Tensor& x_BTD, int64_t height, int64_t width) {
+  return x_BTD.transpose(1, 2).contiguous().unflatten(2, {height, width});
+}
+
+}  // namespace
+
+Attention::Attention(const AttentionOptions& o)
+    : to_q(o.query_channels, o.heads * o.head_channels, o.qkv_bias),
+      to_k(o.context_channels, o.heads * o.head_channels, o.qkv_bias),
+      to_v(o.context_channels, o.heads * o.head_channels, o.qkv_bias),
+      to_out(o.heads * o.head_channels, o.query_channels),
+      heads(o.heads) {}
+
+Tensor Attention::forward(const Tensor& x_BTD, const Tensor& context_BSD) const {
+  const Tensor& source = context_BSD.defined() ? context_BSD : x_BTD;
+  return to_out.forward(
+      ops::attention(to_q.forward(x_BTD), to_k.forward(source), to_v.forward(source), heads));
+}
+
+AttentionBlock::AttentionBlock(int64_t channels, int64_t heads, double eps)
+    : group_norm(channels, eps),
+      attention({.query_channels = channels,
+                 .context_channels = channels,
+                 .heads = heads,
+                 .head_channels = channels / heads,
+                 .qkv_bias = true}) {}
+
+Tensor AttentionBlock::forward(const Tensor& x_BCHW) const {
+  const Tensor h_BTD = attention.forward(to_tokens(group_norm.forward(x_BCHW)));
+  return ops::add(to_map(h_BTD, x_BCHW.size(2), x_BCHW.size(3)), x_BCHW);
+}
+
+TransformerBlock::TransformerBlock(int64_t channels, int64_t context_channels, int64_t heads,
+                                   int64_t head_channels)
+    : norm1(channels),
+      attn1({channels, channels, heads, head_channels}),
+      norm2(channels),
+      attn2({channels, context_channels, heads, head_channels}),
+      norm3(channels),
+      ff_in(channels, channels * 4 * 2),
+      ff_out(channels * 4, channels) {}
+
+Tensor TransformerBlock::forward(const Tensor& x_BTD, const Tensor& context_BSD) const {
+  Tensor x = ops::add(attn1.forward(norm1.forward(x_BTD)), x_BTD);
+  x = ops::add(attn2.forward(norm2.forward(x), context_BSD), x);
+  return ops::add(ff_out.forward(ops::geglu(ff_in.forward(norm3.forward(x)))), x);
+}
+
+SpatialTransformer::Projection::Projection(int64_t in, int64_t out, bool use_linear)
+    : weight(use_linear ? parameter({out, in}) : parameter({out, in, 1, 1})),
+      bias(parameter({out})) {}
+
+Tensor SpatialTransformer::Projection::forward(const Tensor& x_BTD) const {
+  return ops::linear(x_BTD, weight.flatten(1), bias);
+}
+
+SpatialTransformer::SpatialTransformer(const SpatialTransformerOptions& o)
+    : norm(o.channels, 1e-6),
+      proj_in(o.channels, o.heads * o.head_channels, o.use_linear),
+      proj_out(o.heads * o.head_channels, o.channels, o.use_linear) {
+  for (int64_t i = 0; i < o.depth; ++i) {
+    transformer_blocks.emplace_back(o.heads * o.head_channels, o.context_channels, o.heads,
+                                    o.head_channels);
+  }
+}
+
+Tensor SpatialTransformer::forward(const Tensor& x_BCHW, const Tensor& context_BSD) const {
+  Tensor h_BTD = proj_in.forward(to_tokens(norm.forward(x_BCHW)));
+  for (const TransformerBlock& block : transformer_blocks) {
+    h_BTD = block.forward(h_BTD, context_BSD);
+  }
+  h_BTD = proj_out.forward(h_BTD);
+  return ops::add(to_map(h_BTD, x_BCHW.size(2), x_BCHW.size(3)), x_BCHW);
+}
+
+}  // namespace easel::nn

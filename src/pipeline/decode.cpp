@@ -1,0 +1,66 @@
+#include "easel/pipeline/decode.h"
+
+#include <optional>
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <easel/base/error.h>
+#include <easel/nn/module.h>
+
+namespace easel {
+namespace {
+
+bool all_finite(const Tensor& x) { return at::isfinite(x).all().item<bool>(); }
+
+Autoencoder in_float32(const Autoencoder& autoencoder) {
+  Autoencoder copy = autoencoder;
+  for (const auto& parameter : nn::named_parameters(copy)) {
+    *parameter.tensor = parameter.tensor->to(at::kFloat);
+  }
+  return copy;
+}
+
+}  // namespace
+
+Image to_image(const Tensor& x_CHW, PixelRounding rounding) {
+  Tensor x_HWC = x_CHW.to(at::kFloat).add(1).div_(2).clamp_(0, 1).mul_(255).permute({1, 2, 0});
+  if (rounding == PixelRounding::Nearest) x_HWC = x_HWC.round();
+  const Tensor bytes_HWC = x_HWC.to(at::kByte).cpu().contiguous();
+  const auto* first = bytes_HWC.const_data_ptr<uint8_t>();
+  return {.width = static_cast<int>(bytes_HWC.size(1)),
+          .height = static_cast<int>(bytes_HWC.size(0)),
+          .channels = static_cast<int>(bytes_HWC.size(2)),
+          .pixels = {first, first + bytes_HWC.numel()}};
+}
+
+std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& latents_BCHW,
+                                  PixelRounding rounding, const Log& log) {
+  const c10::InferenceMode inference;
+  const Tensor z_BCHW = latents_BCHW.to(model.device, at::kFloat).div(model.config.scale_factor);
+  if (!all_finite(z_BCHW)) {
+    fail("the network gave NaN or infinity in {}: {}", dtype_name(model.dtype),
+         model.dtype == at::kFloat ? "the model's weights may be damaged"
+                                   : "use float32 (--precision full)");
+  }
+  std::optional<Autoencoder> exact;  // made when the first picture needs it
+  std::vector<Image> images;
+  for (int64_t k = 0; k < z_BCHW.size(0); ++k) {
+    const Tensor z_1CHW = z_BCHW.narrow(0, k, 1);
+    Tensor x_1CHW;
+    if (!exact) x_1CHW = model.autoencoder.decode(z_1CHW.to(model.dtype));
+    if (!exact && model.dtype != at::kFloat && !all_finite(x_1CHW)) {
+      say(log, LogLevel::Warning,
+          fmt::format("the autoencoder overflowed in {}: decoding in float32",
+                      dtype_name(model.dtype)));
+      exact.emplace(in_float32(model.autoencoder));
+    }
+    if (exact) x_1CHW = exact->decode(z_1CHW);
+    if (!all_finite(x_1CHW))
+      fail("the autoencoder gave NaN or infinity; its weights may be damaged");
+    images.push_back(to_image(x_1CHW[0], rounding));
+  }
+  return images;
+}
+
+}  // namespace easel

@@ -1,0 +1,178 @@
+#include "easel/pipeline/run.h"
+
+#include <optional>
+
+#include <ATen/ATen.h>
+
+#include <easel/base/error.h>
+#include <easel/checkpoint/stable_diffusion.h>
+#include <easel/diffusion/noise.h>
+#include <easel/io/tensor_file.h>
+#include <easel/pipeline/txt2img.h>
+
+namespace easel {
+namespace {
+
+bool is_npy(const std::filesystem::path& path) { return path.extension() == ".npy"; }
+
+int64_t num_pictures(const RunRequest& request) {
+  int64_t num = 0;
+  for (const auto& batch : request.batches) num += static_cast<int64_t>(batch.size());
+  return num;
+}
+
+// The x_T of a file as [n, C, h, w], float32.
+Tensor read_latents(const std::filesystem::path& path, at::IntArrayRef picture_shape_1CHW,
+                    int64_t batch, int64_t total) {
+  const TensorFile file = read_tensor_file(path);
+  if (file.tensors.size() != 1) {
+    fail("{}: holds {} tensors, where initial latents are one [C, h, w] or [n, C, h, w]",
+         path.string(), file.tensors.size());
+  }
+  Tensor latents_NCHW = file.tensors.begin()->second;
+  if (latents_NCHW.dim() == 3) latents_NCHW = latents_NCHW.unsqueeze(0);
+  const auto same_picture = [&] {
+    return latents_NCHW.dim() == 4 && latents_NCHW.sizes().slice(1) == picture_shape_1CHW.slice(1);
+  };
+  const int64_t num = latents_NCHW.dim() == 4 ? latents_NCHW.size(0) : 0;
+  if (!at::isFloatingType(latents_NCHW.scalar_type()) || !same_picture() ||
+      (num != 1 && num != batch && num != total)) {
+    fail("{}: holds {} {}, where these pictures start from {} (or n of it, n being 1, {} or {})",
+         path.string(), dtype_name(latents_NCHW.scalar_type()),
+         shape_text(file.tensors.begin()->second.sizes()), shape_text(picture_shape_1CHW.slice(1)),
+         batch, total);
+  }
+  latents_NCHW = latents_NCHW.to(at::kFloat);
+  if (!at::isfinite(latents_NCHW).all().item<bool>()) {
+    fail("{}: the initial latents are not all finite", path.string());
+  }
+  return latents_NCHW;
+}
+
+void write_latents(const RunRequest& request, const std::vector<Tensor>& latents) {
+  const Tensor all_NCHW = at::cat(latents);
+  const IfExists if_exists = request.overwrite ? IfExists::Replace : IfExists::Refuse;
+  if (is_npy(request.save_latents))
+    write_npy(request.save_latents, all_NCHW, if_exists);
+  else
+    write_safetensors(request.save_latents, {{"latents", all_NCHW}}, {}, if_exists);
+}
+
+// The noise of a run, batch by batch.
+class RunNoise {
+ public:
+  RunNoise(const RunRequest& request, std::vector<int64_t> first_shape_BCHW)
+      : request_(request), rng_(rng_from_name(request.rng)), shared_(rng_, request.seed) {
+    if (!request.init_latents.empty()) {
+      auto shape_1CHW = first_shape_BCHW;
+      shape_1CHW[0] = 1;
+      initial_ = read_latents(request.init_latents, shape_1CHW, first_shape_BCHW[0],
+                              num_pictures(request));
+    } else if (request.fixed_code) {
+      NoiseSource source = make_source(0, first_shape_BCHW[0]);
+      initial_ = source.draw(first_shape_BCHW);
+    }
+  }
+
+  NoiseSource source(int64_t first_picture, at::IntArrayRef shape_BCHW) {
+    NoiseSource source = make_source(first_picture, shape_BCHW[0]);
+    // A picture's step noise is the same whether its x_T was drawn or given, and is never the x_T.
+    if (initial_.defined() && request_.seeding == Seeding::Image) source.draw(shape_BCHW);
+    return source;
+  }
+
+  // x_T of the pictures from number `first` on, undefined where it is to be drawn.
+  Tensor initial(int64_t first, int64_t num) const {
+    if (!initial_.defined()) return {};
+    const int64_t rows = initial_.size(0);
+    std::vector<int64_t> index;
+    // A fixed code starts over with every batch, also after a shorter one.
+    for (int64_t k = 0; k < num; ++k) {
+      index.push_back(
+          (request_.init_latents.empty() || rows != num_pictures(request_) ? k : first + k) % rows);
+    }
+    return initial_.index_select(0, at::tensor(index, at::kLong));
+  }
+
+ private:
+  NoiseSource make_source(int64_t first_picture, int64_t num) {
+    if (request_.seeding == Seeding::Batch) return NoiseSource::per_batch(shared_);
+    std::vector<uint64_t> seeds;
+    for (int64_t k = 0; k < num; ++k) {
+      seeds.push_back(request_.seed + static_cast<uint64_t>(first_picture + k));
+    }
+    return NoiseSource::per_image(rng_, seeds);
+  }
+
+  const RunRequest& request_;
+  Rng rng_;
+  NormalStream shared_;
+  Tensor initial_;
+};
+
+}  // namespace
+
+void check(const RunRequest& request) {
+  check(request.settings);
+  rng_from_name(request.rng);
+  if (request.batches.empty()) fail_usage("there is nothing to draw: no prompts");
+  for (const auto& batch : request.batches) {
+    if (batch.empty()) fail_usage("a batch has no prompts");
+  }
+  if (request.fixed_code && !request.init_latents.empty()) {
+    fail_usage(
+        "--fixed_code draws one start for all, and --init-latents brings its own: choose one");
+  }
+  if (!request.init_latents.empty() && !std::filesystem::exists(request.init_latents)) {
+    fail("{}: there is no such file", request.init_latents.string());
+  }
+  if (request.save_latents.empty()) return;
+  if (!is_npy(request.save_latents) && request.save_latents.extension() != ".safetensors") {
+    fail_usage("--save-latents {}: the name ends in .safetensors or .npy",
+               request.save_latents.string());
+  }
+  if (!request.overwrite && std::filesystem::exists(request.save_latents)) {
+    fail("{}: exists already; choose another name, or give --overwrite",
+         request.save_latents.string());
+  }
+}
+
+void run_txt2img(const StableDiffusion& model, const RunRequest& request,
+                 const RunCallbacks& callbacks) {
+  check(request);
+  const auto batch_shape = [&](const std::vector<std::string>& prompts) {
+    return latent_shape(model, request.settings, static_cast<int64_t>(prompts.size()));
+  };
+  RunNoise noise(request, batch_shape(request.batches.front()));
+  std::vector<Tensor> latents;
+  int64_t number = 0;
+  for (size_t b = 0; b < request.batches.size(); ++b) {
+    const std::vector<std::string>& prompts = request.batches[b];
+    const Progress progress{
+        .log = callbacks.log, .on_step = [&](const StepInfo& info) {
+          if (!callbacks.on_step) return;
+          callbacks.on_step({.batch = static_cast<int64_t>(b) + 1,
+                             .batches = static_cast<int64_t>(request.batches.size()),
+                             .step = info.step,
+                             .steps = info.steps});
+        }};
+    NoiseSource source = noise.source(number, batch_shape(prompts));
+    const Txt2ImgRequest batch{
+        .prompts = prompts,
+        .settings = request.settings,
+        .initial_noise_BCHW = noise.initial(number, static_cast<int64_t>(prompts.size()))};
+    Txt2ImgResult result = txt2img(model, batch, source, progress);
+    if (!request.save_latents.empty()) latents.push_back(result.latents_BCHW);
+    for (size_t k = 0; k < prompts.size(); ++k, ++number) {
+      if (!callbacks.on_picture) continue;
+      const bool own_seed = request.seeding == Seeding::Image;
+      callbacks.on_picture({.image = std::move(result.images[k]),
+                            .number = number,
+                            .prompt = prompts[k],
+                            .seed = request.seed + (own_seed ? static_cast<uint64_t>(number) : 0)});
+    }
+  }
+  if (!request.save_latents.empty()) write_latents(request, latents);
+}
+
+}  // namespace easel

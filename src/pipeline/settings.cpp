@@ -1,0 +1,81 @@
+#include "easel/pipeline/settings.h"
+
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include <easel/base/error.h>
+#include <easel/diffusion/sampler.h>
+
+namespace easel {
+namespace {
+
+constexpr int64_t kSizeUnit = 8;       // pixels per latent of every known autoencoder's levels
+constexpr int64_t kMaxSize = 1 << 15;  // far beyond any memory; keeps products of sizes in range
+
+void check_size(std::string_view name, int64_t size) {
+  if (size > 0 && size <= kMaxSize && size % kSizeUnit == 0) return;
+  if (size < kSizeUnit) {
+    fail_usage("{} is {}; sizes are multiples of {} pixels, from {} to {}: 512 is usual", name,
+               size, kSizeUnit, kSizeUnit, kMaxSize);
+  }
+  if (size > kMaxSize) fail_usage("{} is {} pixels; at most {} can be drawn", name, size, kMaxSize);
+  const int64_t below = size / kSizeUnit * kSizeUnit;
+  fail_usage(
+      "{} is {}, which is no multiple of {}: the nearest valid sizes are {} and {} (multiples of "
+      "64 are best)",
+      name, size, kSizeUnit, below, below + kSizeUnit);
+}
+
+}  // namespace
+
+PixelRounding pixel_rounding_from_name(std::string_view name) {
+  constexpr std::array<std::string_view, 2> names = {"truncate", "nearest"};
+  if (name == names[0]) return PixelRounding::Truncate;
+  if (name == names[1]) return PixelRounding::Nearest;
+  throw Error(unknown_name("pixel rounding", name, names), ErrorKind::Usage);
+}
+
+void check(const PictureSettings& settings) {
+  check_size("width (W)", settings.width);
+  check_size("height (H)", settings.height);
+  if (!std::isfinite(settings.scale) || settings.scale < 0) {
+    fail_usage(
+        "the guidance scale is {}; it is a number from 0 up, where 1 is no guidance and 7.5 is "
+        "usual",
+        settings.scale);
+  }
+  if (settings.clip_skip < 1) {
+    fail_usage("clip skip is {}; 1 is the model's own layer, 2 the one before", settings.clip_skip);
+  }
+  const SamplerInfo& sampler = find_sampler(settings.sampler);
+  check_sampler_options(sampler, {.eta = resolved_sampler(settings).eta}, settings.steps);
+}
+
+SamplerNames resolved_sampler(const PictureSettings& settings) {
+  const SamplerInfo& sampler = find_sampler(settings.sampler);
+  const SpacingInfo& spacing = find_spacing(
+      settings.schedule.empty() ? sampler.default_spacing : std::string_view(settings.schedule));
+  return {.sampler = sampler.name,
+          .schedule = spacing.name,
+          .eta = settings.eta.value_or(sampler.default_eta),
+          .uses_eta = sampler.uses_eta};
+}
+
+std::string sampler_table() {
+  std::string text = "Samplers:\n";
+  for (const SamplerInfo& sampler : samplers()) {
+    text += fmt::format("  {:<16} schedule {:<14} {}", sampler.name, sampler.default_spacing,
+                        sampler.paper);
+    if (!sampler.aliases.empty()) text += fmt::format(" (also: {})", sampler.aliases);
+    text += '\n';
+  }
+  text += "\nSchedules:\n";
+  for (const SpacingInfo& spacing : spacings()) {
+    text += fmt::format("  {:<16} {}\n", spacing.name, spacing.description);
+  }
+  return text;
+}
+
+}  // namespace easel

@@ -1,0 +1,174 @@
+#include "easel/pipeline/txt2img.h"
+
+#include <chrono>
+#include <map>
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <easel/base/error.h>
+#include <easel/pipeline/decode.h>
+
+#include "torch_errors.h"
+
+namespace easel {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// One prompt's context [1, T, D]. Prompts are encoded one at a time, so that a context does not
+// depend on the batch that it is in.
+Tensor encode_prompt(const StableDiffusion& model, const std::string& prompt, int64_t clip_skip,
+                     const Log& log) {
+  const int64_t length = model.text_encoder.config().max_position_embeddings;
+  size_t num_cut = 0;
+  const std::vector<int64_t> tokens =
+      model.tokenizer.encode(prompt, static_cast<size_t>(length), &num_cut);
+  if (num_cut > 0) {
+    say(log, LogLevel::Warning,
+        fmt::format("the prompt is longer than {} tokens: the last {} of its {} are cut ('{}')",
+                    length - 2, num_cut, static_cast<size_t>(length) - 2 + num_cut,
+                    printable(prompt, 60)));
+  }
+  const Tensor tokens_BT = at::tensor(tokens, at::kLong).unsqueeze(0).to(model.device);
+  return model.text_encoder.forward(tokens_BT, clip_skip);
+}
+
+// The contexts [B, T, D] of the prompts.
+Tensor encode_prompts(const StableDiffusion& model, const std::vector<std::string>& prompts,
+                      int64_t clip_skip, const Log& log) {
+  std::map<std::string_view, Tensor> encoded;
+  std::vector<Tensor> contexts;
+  for (const std::string& prompt : prompts) {
+    Tensor& context_1TD = encoded[prompt];
+    if (!context_1TD.defined()) context_1TD = encode_prompt(model, prompt, clip_skip, log);
+    contexts.push_back(context_1TD);
+  }
+  return at::cat(contexts).to(model.dtype);
+}
+
+Guidance make_guidance(const StableDiffusion& model, const Txt2ImgRequest& request,
+                       const Log& log) {
+  const auto num = static_cast<int64_t>(request.prompts.size());
+  const int64_t clip_skip = model.config.clip_skip + request.settings.clip_skip - 1;
+  Guidance guidance{.scale = request.settings.scale, .conditional = {}, .unconditional = {}};
+  guidance.conditional.context_BTD = encode_prompts(model, request.prompts, clip_skip, log);
+  if (guidance.scale != 1) {
+    guidance.unconditional.context_BTD =
+        encode_prompts(model, {request.settings.negative_prompt}, clip_skip, log)
+            .expand({num, -1, -1});
+  } else if (!request.settings.negative_prompt.empty()) {
+    say(log, LogLevel::Warning, "a scale of 1 is no guidance: the negative prompt has no effect");
+  }
+  return guidance;
+}
+
+// The UNet for the samplers, whose tensors are float32: cast at the border.
+Network make_network(const StableDiffusion& model) {
+  return [&model](const Tensor& x_BCHW, const Tensor& t_B, const Conditioning& conditioning) {
+    return model.unet
+        .forward(x_BCHW.to(model.dtype), t_B, conditioning.context_BTD, conditioning.class_label_B)
+        .to(at::kFloat);
+  };
+}
+
+void check_model_kind(const ModelConfig& config) {
+  if (config.conditioning_key != ConditioningKey::CrossAttention ||
+      config.unet.in_channels != config.autoencoder.embed_dim) {
+    fail_usage(
+        "this model takes more than a prompt (its UNet has {} input channels, the latents {}): "
+        "it is made for inpainting or the like, not for txt2img",
+        config.unet.in_channels, config.autoencoder.embed_dim);
+  }
+  if (config.unet.num_classes) fail_usage("this model draws numbered classes, not prompts");
+}
+
+void check_size(std::string_view name, int64_t size, int64_t unit) {
+  if (size % unit == 0) return;
+  const int64_t below = size / unit * unit;
+  if (below == 0) fail_usage("{} is {}; this model draws multiples of {}", name, size, unit);
+  fail_usage("{} is {}; this model draws multiples of {}: the nearest valid sizes are {} and {}",
+             name, size, unit, below, below + unit);
+}
+
+Txt2ImgResult draw(const StableDiffusion& model, const Txt2ImgRequest& request, NoiseSource& noise,
+                   const Progress& progress) {
+  const c10::InferenceMode inference;
+  const PictureSettings& settings = request.settings;
+  const auto shape = latent_shape(model, settings, static_cast<int64_t>(request.prompts.size()));
+  const SamplerInfo& sampler = find_sampler(settings.sampler);
+  const SamplerNames names = resolved_sampler(settings);
+  const SigmaPlan plan = find_spacing(names.schedule).plan(model.schedule, settings.steps);
+  if (plan.steps() != settings.steps) {
+    say(progress.log, LogLevel::Info,
+        fmt::format("the schedule '{}' takes {} steps where {} are asked for, as its source does",
+                    names.schedule, plan.steps(), settings.steps));
+  }
+
+  const auto text_start = Clock::now();
+  Guidance guidance = make_guidance(model, request, progress.log);
+  say(progress.log, LogLevel::Debug, fmt::format("text: {:.3f} s", seconds_since(text_start)));
+
+  const auto sampling_start = Clock::now();
+  NoiseSchedule schedule = model.schedule;
+  schedule.interpolation = plan.interpolation;
+  const Denoiser denoiser = make_denoiser(make_network(model), schedule,
+                                          model.config.parameterization, std::move(guidance));
+  const Tensor x_T =
+      request.initial_noise_BCHW.defined() ? request.initial_noise_BCHW : noise.draw(shape);
+  Tensor x_BCHW = x_T.to(model.device, at::kFloat).mul(plan.initial_scale);
+  x_BCHW = sampler.run(denoiser, std::move(x_BCHW), plan.sigmas, noise, {.eta = names.eta},
+                       progress.on_step);
+  const Tensor latents_BCHW = x_BCHW.mul(plan.final_scale).cpu();  // waits for the device
+  const double sampling_seconds = seconds_since(sampling_start);
+  say(progress.log, LogLevel::Debug,
+      fmt::format("sampling: {:.3f} s, {:.3f} s a step", sampling_seconds,
+                  sampling_seconds / static_cast<double>(plan.steps())));
+
+  const auto decode_start = Clock::now();
+  std::vector<Image> images =
+      decode_latents(model, latents_BCHW, settings.pixel_rounding, progress.log);
+  say(progress.log, LogLevel::Debug,
+      fmt::format("decoding: {:.3f} s", seconds_since(decode_start)));
+  return {.images = std::move(images), .latents_BCHW = latents_BCHW};
+}
+
+}  // namespace
+
+std::vector<int64_t> latent_shape(const StableDiffusion& model, const PictureSettings& settings,
+                                  int64_t batch) {
+  check(settings);
+  const ModelConfig& config = model.config;
+  check_model_kind(config);
+  const int64_t factor = config.autoencoder.downsampling();
+  const auto levels = static_cast<int64_t>(config.unet.channel_mult.size());
+  const int64_t unit = factor << (levels - 1);
+  check_size("width (W)", settings.width, unit);
+  check_size("height (H)", settings.height, unit);
+  const int64_t deepest = config.text_encoder.num_hidden_layers - config.clip_skip + 1;
+  if (settings.clip_skip > deepest) {
+    fail_usage("clip skip is {}; this model's text encoder allows 1 to {}", settings.clip_skip,
+               deepest);
+  }
+  return {batch, config.autoencoder.embed_dim, settings.height / factor, settings.width / factor};
+}
+
+Txt2ImgResult txt2img(const StableDiffusion& model, const Txt2ImgRequest& request,
+                      NoiseSource& noise, const Progress& progress) {
+  if (request.prompts.empty()) fail_usage("there is no prompt; a batch has one for each picture");
+  const auto shape =
+      latent_shape(model, request.settings, static_cast<int64_t>(request.prompts.size()));
+  const Tensor& given = request.initial_noise_BCHW;
+  if (given.defined() && given.sizes() != at::IntArrayRef(shape)) {
+    fail_usage("the initial noise is {}, where these pictures take {}", shape_text(given.sizes()),
+               shape_text(shape));
+  }
+  return with_plain_errors("use a smaller size, smaller batches (--n_samples), or float16",
+                           [&] { return draw(model, request, noise, progress); });
+}
+
+}  // namespace easel

@@ -1,0 +1,193 @@
+#include "easel/text/clip_tokenizer.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "bpe.h"
+#include "easel/base/error.h"
+#include "tokenizer_files.h"
+#include "unicode.h"
+
+namespace easel {
+namespace {
+
+using text::AddedToken;
+using text::CharClass;
+
+// Longer words are rarely repeated.
+constexpr size_t kMaxCachedWord = 64;
+
+// Added tokens and the form in which each is looked for.
+using Patterns = std::vector<std::pair<std::string, const AddedToken*>>;
+
+Patterns patterns(const std::vector<AddedToken>& added, bool normalized) {
+  Patterns out;
+  for (const AddedToken& token : added)
+    if (token.normalized == normalized) {
+      std::string pattern = normalized ? text::normalize_clip(token.content) : token.content;
+      if (!pattern.empty()) out.emplace_back(std::move(pattern), &token);
+    }
+  return out;
+}
+
+// Splits `text` at the patterns, the leftmost first and the longest of these, and hands over the
+// texts between (not empty) and the tokens, in order.
+template <class OnText, class OnToken>
+void split(std::string_view text, const Patterns& patterns, OnText on_text, OnToken on_token) {
+  std::vector<size_t> found(patterns.size(), 0);
+  const auto search = [&](size_t i, size_t from) { found[i] = text.find(patterns[i].first, from); };
+  for (size_t i = 0; i < patterns.size(); ++i) search(i, 0);
+  size_t begin = 0;
+  for (;;) {
+    size_t best = patterns.size();
+    for (size_t i = 0; i < patterns.size(); ++i) {
+      if (found[i] != std::string_view::npos && found[i] < begin) search(i, begin);
+      if (found[i] == std::string_view::npos) continue;
+      if (best == patterns.size() || found[i] < found[best] ||
+          (found[i] == found[best] && patterns[i].first.size() > patterns[best].first.size()))
+        best = i;
+    }
+    const size_t end = best == patterns.size() ? text.size() : found[best];
+    if (end > begin) on_text(text.substr(begin, end - begin));
+    if (best == patterns.size()) return;
+    on_token(*patterns[best].second);
+    begin = end + patterns[best].first.size();
+  }
+}
+
+// Hands over the matches of the published pattern in a normalised text:
+//   's|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
+template <class OnWord>
+void split_words(std::string_view text, OnWord on_word) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t begin = i;
+    if (text[i] == '\'') {
+      for (const std::string_view contraction : {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"})
+        if (text.substr(i).starts_with(contraction)) {
+          i += contraction.size();
+          break;
+        }
+      if (i > begin) {
+        on_word(text.substr(begin, i - begin));
+        continue;
+      }
+    }
+    const CharClass kind = text::char_class(text::next_code_point(text, i));
+    if (kind == CharClass::Space) continue;
+    if (kind != CharClass::Number)
+      while (i < text.size()) {
+        size_t next = i;
+        if (text::char_class(text::next_code_point(text, next)) != kind) break;
+        i = next;
+      }
+    on_word(text.substr(begin, i - begin));
+  }
+}
+
+}  // namespace
+
+struct ClipTokenizer::Tables {
+  text::Bpe bpe;
+  std::vector<AddedToken> added;
+  Patterns raw, normalized;         // patterns of `added`
+  std::vector<std::string> tokens;  // by id; empty where an id stands for none
+  std::unordered_set<int64_t> special;
+  int64_t bos = 0, eos = 0, pad = 0;
+
+  explicit Tables(text::TokenizerFiles files)
+      : bpe(files.vocabulary, files.merges, files.unknown, files.source),
+        added(std::move(files.added)),
+        raw(patterns(added, false)),
+        normalized(patterns(added, true)),
+        bos(files.bos),
+        eos(files.eos),
+        pad(files.pad) {
+    const auto store = [&](const std::string& token, int64_t id) {
+      if (static_cast<size_t>(id) >= tokens.size()) tokens.resize(static_cast<size_t>(id) + 1);
+      tokens[static_cast<size_t>(id)] = token;
+    };
+    for (const auto& [token, id] : files.vocabulary) store(token, id);
+    for (const AddedToken& token : added) {
+      store(token.content, token.id);
+      if (token.special) special.insert(token.id);
+    }
+  }
+};
+
+ClipTokenizer::ClipTokenizer(std::shared_ptr<const Tables> tables) : tables_(std::move(tables)) {}
+
+ClipTokenizer ClipTokenizer::from_bpe_file(const std::filesystem::path& path) {
+  return ClipTokenizer(std::make_shared<const Tables>(text::read_bpe_file(path)));
+}
+
+ClipTokenizer ClipTokenizer::from_folder(const std::filesystem::path& folder) {
+  return ClipTokenizer(std::make_shared<const Tables>(text::read_tokenizer_folder(folder)));
+}
+
+std::vector<int64_t> ClipTokenizer::tokenize(std::string_view text) const {
+  std::vector<int64_t> out;
+  std::unordered_map<std::string, std::vector<int64_t>> cache;
+  const auto on_word = [&](std::string_view word) {
+    if (word.size() > kMaxCachedWord) return tables_->bpe.append_word(word, out);
+    const auto [entry, is_new] = cache.try_emplace(std::string(word));
+    if (is_new) tables_->bpe.append_word(word, entry->second);
+    out.insert(out.end(), entry->second.begin(), entry->second.end());
+  };
+  const auto on_token = [&](const AddedToken& token) { out.push_back(token.id); };
+  // Validated as a whole, so that an offset in an error counts from the start of the text.
+  for (size_t i = 0; i < text.size();) text::next_code_point(text, i);
+  split(
+      text, tables_->raw,
+      [&](std::string_view part) {
+        split(
+            text::normalize_clip(part), tables_->normalized,
+            [&](std::string_view words) { split_words(words, on_word); }, on_token);
+      },
+      on_token);
+  return out;
+}
+
+std::vector<int64_t> ClipTokenizer::encode(std::string_view text, size_t length,
+                                           size_t* num_cut) const {
+  if (length < 2)
+    fail_usage("the token length is {}, expected at least 2 (a start and an end token)", length);
+  const std::vector<int64_t> tokens = tokenize(text);
+  const size_t kept = std::min(tokens.size(), length - 2);
+  if (num_cut) *num_cut = tokens.size() - kept;
+  std::vector<int64_t> out{bos()};
+  out.insert(out.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(kept));
+  out.push_back(eos());
+  out.resize(length, pad());
+  return out;
+}
+
+std::string ClipTokenizer::decode(const std::vector<int64_t>& tokens) const {
+  std::string bytes;
+  for (const int64_t id : tokens) {
+    if (id < 0 || id >= vocabulary_size())
+      fail_usage("the token {} is not in the vocabulary, expected 0 to {}", id,
+                 vocabulary_size() - 1);
+    if (!tables_->special.contains(id))
+      bytes += text::token_bytes(tables_->tokens[static_cast<size_t>(id)]);
+  }
+  const std::string joined = text::replace_invalid_utf8(bytes);
+  std::string out;
+  for (size_t at = 0; at < joined.size();) {
+    const size_t end = std::min(joined.find(text::kEndOfWord, at), joined.size());
+    out.append(joined, at, end - at);
+    if (end < joined.size()) out += ' ';
+    at = end + text::kEndOfWord.size();
+  }
+  return std::string(text::strip(out));
+}
+
+int64_t ClipTokenizer::bos() const { return tables_->bos; }
+int64_t ClipTokenizer::eos() const { return tables_->eos; }
+int64_t ClipTokenizer::pad() const { return tables_->pad; }
+int64_t ClipTokenizer::vocabulary_size() const {
+  return static_cast<int64_t>(tables_->tokens.size());
+}
+
+}  // namespace easel

@@ -1,0 +1,113 @@
+// Times the parts of a model and prints one JSON object to stdout; scripts/bench runs it beside peers.
+//
+//   easel_bench MODEL VOCABULARY CONFIG SIZE REPEATS DEVICE DTYPE THREADS
+//
+// A UNet step is one guided evaluation: a batch of two. Each part runs once before it is timed.
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/ranges.h>
+
+#include "easel/base/error.h"
+#include "easel/checkpoint/stable_diffusion.h"
+
+namespace {
+
+using easel::Tensor;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Waits for the device: reading one number back orders after all work in its stream.
+void finish(const Tensor& result) { result.flatten()[0].item<float>(); }
+
+std::vector<double> time_runs(int repeats, const std::function<Tensor()>& run) {
+  std::vector<double> seconds;
+  for (int i = 0; i <= repeats; ++i) {
+    const auto start = Clock::now();
+    finish(run());
+    if (i > 0) seconds.push_back(seconds_since(start));
+  }
+  return seconds;
+}
+
+int64_t peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
+int64_t peak_device_bytes(at::Device device) {
+  if (device.is_cpu()) return 0;
+  return at::getDeviceAllocator(device.type())
+      ->getDeviceStats(device.index() < 0 ? c10::DeviceIndex{0} : device.index())
+      .allocated_bytes[0]
+      .peak;
+}
+
+int run(char** argv) {
+  const int64_t size = std::atoll(argv[4]);
+  const int repeats = std::atoi(argv[5]);
+  easel::LoadOptions options;
+  options.vocabulary = argv[2];
+  options.default_config = argv[3];
+  options.device = at::Device(argv[6]);
+  options.dtype = easel::dtype_from_name(argv[7]);
+  at::set_num_threads(std::atoi(argv[8]));
+  c10::InferenceMode inference;
+
+  const auto start = Clock::now();
+  const easel::StableDiffusion model = easel::load(argv[1], options);
+  const double load_seconds = seconds_since(start);
+
+  const auto like = at::TensorOptions().dtype(model.dtype).device(model.device);
+  const int64_t side = size / model.config.autoencoder.downsampling();
+  const Tensor tokens_BT =
+      at::tensor(model.tokenizer.encode("a photograph of an astronaut riding a horse"))
+          .unsqueeze(0)
+          .to(model.device);
+  const auto text = time_runs(repeats, [&] { return model.text_encoder.forward(tokens_BT); });
+  const Tensor context_BTD = model.text_encoder.forward(tokens_BT.repeat({2, 1}));
+  const Tensor x_BCHW = at::randn({2, model.config.unet.in_channels, side, side}).to(like);
+  const Tensor t_B = at::full({2}, 500.0, like.dtype(at::kFloat));
+  const auto unet = time_runs(repeats, [&] { return model.unet.forward(x_BCHW, t_B, context_BTD); });
+  const int64_t after_unet = peak_resident_bytes();
+  const Tensor z_BCHW =
+      at::randn({1, model.config.autoencoder.embed_dim, side, side}).to(like) / 0.18215;
+  const auto decode = time_runs(repeats, [&] { return model.autoencoder.decode(z_BCHW); });
+
+  fmt::print(
+      R"({{"load_seconds": {}, "text_seconds": [{}], "unet_step_seconds": [{}], )"
+      R"("vae_decode_seconds": [{}], "peak_bytes_unet": {}, "peak_bytes": {}, "device_peak_bytes": {}}})"
+      "\n",
+      load_seconds, fmt::join(text, ", "), fmt::join(unet, ", "), fmt::join(decode, ", "), after_unet,
+      peak_resident_bytes(), peak_device_bytes(model.device));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 9) {
+    std::cerr << "usage: easel_bench MODEL VOCABULARY CONFIG SIZE REPEATS DEVICE DTYPE THREADS\n";
+    return 2;
+  }
+  try {
+    return run(argv);
+  } catch (const easel::Error& error) {
+    std::cerr << "easel_bench: error: " << error.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,158 @@
+#include "easel/pipeline/run.h"
+
+#include <gtest/gtest.h>
+
+#include <easel/base/error.h>
+#include <easel/diffusion/noise.h>
+#include <easel/io/tensor_file.h>
+
+#include "tests/support/compare.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_model.h"
+
+namespace easel {
+namespace {
+
+using testing::TempDir;
+using Batches = std::vector<std::vector<std::string>>;
+
+const StableDiffusion& model() {
+  static const StableDiffusion loaded = test::tiny_model(EASEL_CLIP_VOCABULARY);
+  return loaded;
+}
+
+RunRequest small_run(Batches batches) {
+  RunRequest request;
+  request.batches = std::move(batches);
+  request.settings.width = 32;
+  request.settings.height = 32;
+  request.settings.steps = 2;
+  return request;
+}
+
+std::vector<RunPicture> draw(const RunRequest& request) {
+  std::vector<RunPicture> pictures;
+  run_txt2img(model(), request, {.log = {}, .on_step = {}, .on_picture = [&](RunPicture&& picture) {
+                                   pictures.push_back(std::move(picture));
+                                 }});
+  return pictures;
+}
+
+TEST(RunTxt2Img, NumbersPicturesAndSeedsThroughAllBatches) {
+  const auto pictures = draw(small_run({{"a", "b"}, {"c"}}));
+  ASSERT_EQ(pictures.size(), 3u);
+  for (size_t k = 0; k < 3; ++k) {
+    EXPECT_EQ(pictures[k].number, static_cast<int64_t>(k));
+    EXPECT_EQ(pictures[k].seed, 42 + k);
+    EXPECT_EQ(pictures[k].prompt, std::string(1, static_cast<char>('a' + k)));
+  }
+}
+
+TEST(RunTxt2Img, APictureIsReproducedAloneFromItsSeed) {
+  const auto pictures = draw(small_run({{"a", "b"}, {"c", "d"}}));
+  RunRequest alone = small_run({{"d"}});
+  alone.seed = 45;
+  const auto again = draw(alone);
+  int worst = 0;
+  for (size_t i = 0; i < again[0].image.pixels.size(); ++i) {
+    worst = std::max(worst, std::abs(again[0].image.pixels[i] - pictures[3].image.pixels[i]));
+  }
+  EXPECT_LE(worst, 1);
+}
+
+TEST(RunTxt2Img, BatchSeedingGoesOnFromBatchToBatch) {
+  RunRequest request = small_run({{"a"}, {"a"}});
+  request.seeding = Seeding::Batch;
+  const auto pictures = draw(request);
+  EXPECT_NE(pictures[0].image.pixels, pictures[1].image.pixels);
+  EXPECT_EQ(pictures[1].seed, 42u);
+}
+
+TEST(RunTxt2Img, FixedCodeStartsEveryBatchAlike) {
+  for (const Seeding seeding : {Seeding::Image, Seeding::Batch}) {
+    RunRequest request = small_run({{"a", "a"}, {"a"}});
+    request.seeding = seeding;
+    request.fixed_code = true;
+    const auto pictures = draw(request);
+    EXPECT_NE(pictures[0].image.pixels, pictures[1].image.pixels);
+    int worst = 0;
+    for (size_t i = 0; i < pictures[0].image.pixels.size(); ++i) {
+      worst = std::max(worst, std::abs(pictures[0].image.pixels[i] - pictures[2].image.pixels[i]));
+    }
+    EXPECT_LE(worst, 1);
+  }
+}
+
+TEST(RunTxt2Img, StepNoiseIsNotTheFixedStart) {
+  RunRequest request = small_run({{"a"}});
+  request.settings.sampler = "euler_a";
+  const auto drawn = draw(request);
+  request.fixed_code = true;
+  EXPECT_EQ(draw(request)[0].image.pixels, drawn[0].image.pixels);
+}
+
+TEST(RunTxt2Img, SavesLatentsAndStartsFromThem) {
+  const TempDir folder;
+  for (const std::string name : {"x_T.npy", "x_T.safetensors"}) {
+    NoiseSource source = NoiseSource::per_image(Rng::Cuda, {42, 43});
+    const Tensor noise = source.draw({2, 4, 4, 4});
+    if (name.ends_with("npy"))
+      write_npy(folder / name, noise, IfExists::Refuse);
+    else
+      write_safetensors(folder / name, {{"x_T", noise}}, {}, IfExists::Refuse);
+    RunRequest request = small_run({{"a", "b"}});
+    request.save_latents = folder / ("final_" + name);
+    const auto drawn = draw(request);
+    request.seed = 1000;
+    request.init_latents = folder / name;
+    request.save_latents = folder / ("again_" + name);
+    EXPECT_EQ(draw(request)[1].image.pixels, drawn[1].image.pixels);
+    const Tensor first = read_tensor_file(folder / ("final_" + name)).tensors.begin()->second;
+    EXPECT_EQ(shape_text(first.sizes()), "[2, 4, 4, 4]");
+    EXPECT_TRUE(
+        at::equal(first, read_tensor_file(folder / ("again_" + name)).tensors.begin()->second));
+    EXPECT_THROW(draw(request), Error);  // again_... is not overwritten
+    request.overwrite = true;
+    EXPECT_NO_THROW(draw(request));
+  }
+}
+
+TEST(RunTxt2Img, RefusesInitialLatentsThatDoNotFit) {
+  const TempDir folder;
+  const auto refuses = [&](const Tensor& tensor) {
+    write_npy(folder / "x.npy", tensor, IfExists::Replace);
+    RunRequest request = small_run({{"a", "b"}, {"c", "d"}});
+    request.init_latents = folder / "x.npy";
+    try {
+      draw(request);
+      return false;
+    } catch (const Error&) {
+      return true;
+    }
+  };
+  EXPECT_TRUE(refuses(at::zeros({3, 4, 4, 4})));
+  EXPECT_TRUE(refuses(at::zeros({1, 3, 4, 4})));
+  EXPECT_TRUE(refuses(at::zeros({4, 4})));
+  EXPECT_TRUE(refuses(at::full({4, 4, 4}, std::numeric_limits<double>::infinity())));
+  EXPECT_TRUE(refuses(at::zeros({1, 4, 4, 4}, at::kLong)));
+  EXPECT_FALSE(refuses(at::ones({4, 4, 4})));
+  EXPECT_FALSE(refuses(at::ones({4, 4, 4, 4})));
+  EXPECT_FALSE(refuses(at::ones({2, 4, 4, 4})));
+}
+
+TEST(RunTxt2Img, RefusesWhatCannotBeMeant) {
+  EXPECT_THROW(draw(small_run({})), Error);
+  EXPECT_THROW(draw(small_run({{}})), Error);
+  RunRequest request = small_run({{"a"}});
+  request.rng = "dice";
+  EXPECT_THROW(draw(request), Error);
+  request = small_run({{"a"}});
+  request.save_latents = "latents.txt";
+  EXPECT_THROW(draw(request), Error);
+  request = small_run({{"a"}});
+  request.init_latents = "/no/such/file.npy";
+  EXPECT_THROW(draw(request), Error);
+}
+
+}  // namespace
+}  // namespace easel
