@@ -70,8 +70,9 @@ struct CheckpointOptions {
                     .help = "The model's config in CompVis's schema; a .yaml beside the "
                             "file with its name, else v1-inference.yaml, if not given.",
                     .value = "FILE"});
-    visit(self.help, FieldInfo{.name = "help", .aliases = "h", .help = "This text."});
-    visit(self.version, FieldInfo{.name = "version", .help = "The version."});
+    visit(self.help,
+          FieldInfo{.name = "help", .aliases = "h", .group = "anywhere", .help = "This text."});
+    visit(self.version, FieldInfo{.name = "version", .group = "anywhere", .help = "The version."});
   }
 };
 

@@ -364,8 +364,8 @@ struct Txt2ImgOptions {
 };
 
 // Checks what can be checked before anything is loaded and settles what depends on what was given:
-// --plms and its like, the counts under -o, --precision, a drawn seed. May be called again after the
-// model's own defaults are in. Throws Error (Usage).
+// --plms and its like, the counts under -o, --precision, a drawn seed. May be called again after
+// the model's own defaults are in. Throws Error (Usage).
 void resolve(Txt2ImgOptions& options, const Given& given);
 
 }  // namespace easel::cli

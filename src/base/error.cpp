@@ -52,13 +52,18 @@ std::string printable(std::string_view text, size_t max_length) {
   while (!text.empty()) {
     const auto byte = static_cast<unsigned char>(text.front());
     const size_t length = utf8_sequence_length(text);
-    const bool control = byte < 0x20 || byte == 0x7F ||
-                         (length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
+    const bool control =
+        byte < 0x20 || byte == 0x7F ||
+        (length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
     std::string piece;
-    if (byte == '\n') piece = "\\n";
-    else if (byte == '\t') piece = "\\t";
-    else if (length == 0 || control) piece = fmt::format("\\x{:02x}", byte);
-    else piece = std::string(text.substr(0, length));
+    if (byte == '\n')
+      piece = "\\n";
+    else if (byte == '\t')
+      piece = "\\t";
+    else if (length == 0 || control)
+      piece = fmt::format("\\x{:02x}", byte);
+    else
+      piece = std::string(text.substr(0, length));
     if (shown.size() + piece.size() > max_length) return shown + "...";
     shown += piece;
     text.remove_prefix(length == 0 || control ? 1 : length);

@@ -10,6 +10,7 @@
 #include <easel/base/error.h>
 #include <easel/checkpoint/model_files.h>
 #include <easel/checkpoint/stable_diffusion.h>
+#include <easel/io/file.h>
 #include <easel/io/tensor_file.h>
 
 #include "tokenizer_folder.h"
@@ -89,7 +90,12 @@ class NewFolder {
   }
   ~NewFolder() {
     std::error_code ignored;
-    fs::remove_all(temporary_, ignored);
+    if (!fs::exists(temporary_, ignored)) return;
+    try {
+      remove_folder(temporary_);
+    } catch (const Error&) {
+      // A destructor cannot report; what failed before it did.
+    }
   }
   NewFolder(const NewFolder&) = delete;
   NewFolder& operator=(const NewFolder&) = delete;
@@ -105,7 +111,7 @@ class NewFolder {
     fs::rename(temporary_, out_, error);
     if (error && replaces) fs::rename(old, out_);
     if (error) fail("{}: cannot be written: {}", out_.string(), error.message());
-    if (replaces) fs::remove_all(old);
+    if (replaces) remove_folder(old);
   }
 
  private:

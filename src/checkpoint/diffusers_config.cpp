@@ -105,7 +105,10 @@ UNetConfig read_unet(const fs::path& path, int64_t& sample_size) {
                  levels_with(config, "up_block_types", levels, "CrossAttnUpBlock2D", "UpBlock2D"));
   unet.attention_resolutions.clear();
   for (size_t level = 0; level < levels; ++level) {
-    if (down[level]) unet.attention_resolutions.push_back(int64_t{1} << level);
+    if (down[level]) {
+      // Lowest resolution first, as CompVis's configs have them.
+      unet.attention_resolutions.insert(unet.attention_resolutions.begin(), int64_t{1} << level);
+    }
   }
   unet.use_spatial_transformer = true;
   unet.context_dim = config.integer("cross_attention_dim", std::nullopt, kPositive);

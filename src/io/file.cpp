@@ -1,11 +1,13 @@
 #include "easel/io/file.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <random>
 #include <utility>
 #include <vector>
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -210,6 +212,16 @@ void write_atomically(const fs::path& path, IfExists if_exists,
   if (error == EEXIST && if_exists == IfExists::Refuse) fail_exists(path);
   if (error != 0) fail_errno("write", path, error);
   temporary.has_its_name();
+}
+
+void remove_folder(const fs::path& folder) {
+  const auto remove_one = [](const char* entry, const struct stat*, int, struct FTW*) {
+    return std::remove(entry);
+  };
+  constexpr int kOpenFolders = 16;
+  if (::nftw(folder.c_str(), remove_one, kOpenFolders, FTW_DEPTH | FTW_PHYS) != 0) {
+    fail_errno("remove", folder, errno);
+  }
 }
 
 }  // namespace easel

@@ -82,6 +82,11 @@ UNetMidBlock mid_block(const UNetConfig& config, const UNetPlan& plan) {
 
 }  // namespace
 
+int64_t size_multiple(const UNetConfig& config) {
+  const bool any_size = config.conv_resample && !config.resblock_updown;
+  return any_size ? 1 : int64_t{1} << (config.channel_mult.size() - 1);
+}
+
 UNet::UNet(const UNetConfig& config) : UNet(config, plan(config)) {}
 
 UNet::UNet(const UNetConfig& config, const UNetPlan& plan)
@@ -127,7 +132,7 @@ void UNet::check_inputs(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& c
     fail("UNet: the input has shape {}; expected [B, {}, H, W]", shape_text(x_BCHW.sizes()),
          config_.in_channels);
   }
-  const int64_t multiple = int64_t{1} << (config_.channel_mult.size() - 1);
+  const int64_t multiple = size_multiple(config_);
   const int64_t height = x_BCHW.size(2);
   const int64_t width = x_BCHW.size(3);
   if (height < 1 || width < 1 || height % multiple != 0 || width % multiple != 0) {

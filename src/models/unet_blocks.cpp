@@ -14,14 +14,22 @@ Tensor attend(const UNetAttention& attention, const Tensor& x_BCHW, const Tensor
   return std::get<nn::AttentionBlock>(attention).forward(x_BCHW);
 }
 
-// A resampling layer, of which only the residual kind sees the time.
-template <class Plain>
-Tensor resample(const std::variant<Plain, nn::ResBlock>& layer, const Tensor& x_BCHW,
-                const Tensor& time_BD) {
+// Only the residual kinds of resampling layers see the time.
+Tensor downsample(const UNetDownsampler& layer, const Tensor& x_BCHW, const Tensor& time_BD) {
   if (const auto* resnet = std::get_if<nn::ResBlock>(&layer)) {
     return resnet->forward(x_BCHW, time_BD);
   }
-  return std::get<Plain>(layer).forward(x_BCHW);
+  return std::get<nn::Downsample>(layer).forward(x_BCHW);
+}
+
+// To the size of `skip_BCHW`: twice the size, or one less where an odd size was halved on the way
+// down.
+Tensor upsample(const UNetUpsampler& layer, const Tensor& x_BCHW, const Tensor& time_BD,
+                const Tensor& skip_BCHW) {
+  if (const auto* resnet = std::get_if<nn::ResBlock>(&layer)) {
+    return resnet->forward(x_BCHW, time_BD);
+  }
+  return std::get<nn::Upsample>(layer).forward(x_BCHW, skip_BCHW.size(2), skip_BCHW.size(3));
 }
 
 }  // namespace
@@ -34,7 +42,7 @@ Tensor UNetDownBlock::forward(Tensor x_BCHW, const Tensor& time_BD, const Tensor
     skips.push_back(x_BCHW);
   }
   for (const UNetDownsampler& downsampler : downsamplers) {
-    x_BCHW = resample(downsampler, x_BCHW, time_BD);
+    x_BCHW = downsample(downsampler, x_BCHW, time_BD);
     skips.push_back(x_BCHW);
   }
   return x_BCHW;
@@ -56,7 +64,7 @@ Tensor UNetUpBlock::forward(Tensor x_BCHW, const Tensor& time_BD, const Tensor& 
     if (!attentions.empty()) x_BCHW = attend(attentions[i], x_BCHW, context_BTD);
   }
   for (const UNetUpsampler& upsampler : upsamplers) {
-    x_BCHW = resample(upsampler, x_BCHW, time_BD);
+    x_BCHW = upsample(upsampler, x_BCHW, time_BD, skips.back());
   }
   return x_BCHW;
 }

@@ -79,7 +79,11 @@ Upsample::Upsample(int64_t channels, bool with_conv) {
 }
 
 Tensor Upsample::forward(const Tensor& x_BCHW) const {
-  const Tensor h = ops::upsample_nearest_2x(x_BCHW);
+  return forward(x_BCHW, x_BCHW.size(2) * 2, x_BCHW.size(3) * 2);
+}
+
+Tensor Upsample::forward(const Tensor& x_BCHW, int64_t height, int64_t width) const {
+  const Tensor h = ops::upsample_nearest(x_BCHW, height, width);
   return conv ? conv->forward(h) : h;
 }
 

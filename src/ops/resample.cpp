@@ -5,7 +5,11 @@
 namespace easel::ops {
 
 Tensor upsample_nearest_2x(const Tensor& x_BCHW) {
-  return at::upsample_nearest2d(x_BCHW, {x_BCHW.size(2) * 2, x_BCHW.size(3) * 2});
+  return upsample_nearest(x_BCHW, x_BCHW.size(2) * 2, x_BCHW.size(3) * 2);
+}
+
+Tensor upsample_nearest(const Tensor& x_BCHW, int64_t height, int64_t width) {
+  return at::upsample_nearest2d(x_BCHW, {height, width});
 }
 
 Tensor average_pool_2x(const Tensor& x_BCHW) { return at::avg_pool2d(x_BCHW, {2, 2}, {2, 2}); }

@@ -40,8 +40,9 @@ std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& la
   const Tensor z_BCHW = latents_BCHW.to(model.device, at::kFloat).div(model.config.scale_factor);
   if (!all_finite(z_BCHW)) {
     fail("the network gave NaN or infinity in {}: {}", dtype_name(model.dtype),
-         model.dtype == at::kFloat ? "the model's weights may be damaged"
-                                   : "use float32 (--precision full)");
+         model.dtype == at::kFloat
+             ? "the model's weights may be damaged (see easel-checkpoint verify)"
+             : "use float32 (--precision full)");
   }
   std::optional<Autoencoder> exact;  // made when the first picture needs it
   std::vector<Image> images;

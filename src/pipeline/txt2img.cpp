@@ -145,8 +145,7 @@ std::vector<int64_t> latent_shape(const StableDiffusion& model, const PictureSet
   const ModelConfig& config = model.config;
   check_model_kind(config);
   const int64_t factor = config.autoencoder.downsampling();
-  const auto levels = static_cast<int64_t>(config.unet.channel_mult.size());
-  const int64_t unit = factor << (levels - 1);
+  const int64_t unit = factor * size_multiple(config.unet);
   check_size("width (W)", settings.width, unit);
   check_size("height (H)", settings.height, unit);
   const int64_t deepest = config.text_encoder.num_hidden_layers - config.clip_skip + 1;

@@ -17,7 +17,7 @@
 namespace easel::cli {
 namespace {
 
-using testing::TempDir;
+using test::TempDir;
 
 std::span<const std::byte> bytes(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
@@ -34,8 +34,8 @@ TEST(NumberedFiles, CountUpAfterTheHighest) {
   EXPECT_EQ(files.write(bytes("b")), folder / "00008.png");
   folder.write("00009.png", "another program's");
   EXPECT_EQ(files.write(bytes("c")), folder / "00010.png");
-  EXPECT_EQ(testing::file_bytes(folder / "00009.png"), "another program's");
-  EXPECT_EQ(testing::file_bytes(folder / "00008.png"), "b");
+  EXPECT_EQ(test::file_bytes(folder / "00009.png"), "another program's");
+  EXPECT_EQ(test::file_bytes(folder / "00008.png"), "b");
 }
 
 TEST(NumberedFiles, HaveTheirOwnSeries) {

@@ -15,9 +15,9 @@ namespace easel {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::ProcessOptions;
-using testing::ProcessResult;
-using testing::TempDir;
+using test::ProcessOptions;
+using test::ProcessResult;
+using test::TempDir;
 
 const std::string kProgram = std::string(EASEL_BINARY_DIR) + "/bin/txt2img";
 
@@ -32,7 +32,7 @@ class Txt2ImgProgram : public ::testing::Test {
  protected:
   ProcessResult run(std::vector<std::string> arguments, ProcessOptions options = {}) {
     options.folder = folder_.path();
-    return testing::run_process(kProgram, arguments, options);
+    return test::run_process(kProgram, arguments, options);
   }
   // With the tiny model, small pictures and few steps.
   ProcessResult draw(const std::vector<std::string>& arguments, ProcessOptions options = {}) {
@@ -76,10 +76,10 @@ TEST_F(Txt2ImgProgram, LaysOutItsFilesAsCompVisDoes) {
   EXPECT_EQ(grid.width, 3 * (48 + 2) + 2);
   EXPECT_EQ(grid.height, 2 * (32 + 2) + 2);
 
-  const std::string before = testing::file_bytes(folder_ / (out / "samples/00000.png"));
+  const std::string before = test::file_bytes(folder_ / (out / "samples/00000.png"));
   ASSERT_EQ(draw({"--n_iter", "1", "--n_samples", "2", "--n_rows", "1"}).code, 0);
   EXPECT_EQ(entries(out / "samples"), 8u);
-  EXPECT_EQ(testing::file_bytes(folder_ / (out / "samples/00000.png")), before);
+  EXPECT_EQ(test::file_bytes(folder_ / (out / "samples/00000.png")), before);
   EXPECT_EQ(read_image(folder_ / (out / "grid-0001.png")).width, 48 + 4);
 }
 
@@ -125,16 +125,16 @@ TEST_F(Txt2ImgProgram, WritesOneFileOrTheStandardOutput) {
   EXPECT_EQ(folder_.count(), 1u);
   EXPECT_EQ(read_image(folder_ / "cat.png").width, 48);
   ASSERT_EQ(draw({"-o", "cat.jpg"}).code, 0);
-  EXPECT_EQ(testing::file_bytes(folder_ / "cat.jpg").substr(0, 2), "\xff\xd8");
+  EXPECT_EQ(test::file_bytes(folder_ / "cat.jpg").substr(0, 2), "\xff\xd8");
   const ProcessResult piped = draw({"-o", "-"});
   ASSERT_EQ(piped.code, 0) << piped.err;
-  EXPECT_EQ(piped.out, testing::file_bytes(folder_ / "cat.png"));
+  EXPECT_EQ(piped.out, test::file_bytes(folder_ / "cat.png"));
 
   const ProcessResult again = draw({"-o", "cat.png"});
   EXPECT_EQ(again.code, 1);
   expect_in(again.err, "--overwrite");
   EXPECT_EQ(draw({"-o", "cat.png", "--overwrite", "--seed", "9"}).code, 0);
-  EXPECT_NE(piped.out, testing::file_bytes(folder_ / "cat.png"));
+  EXPECT_NE(piped.out, test::file_bytes(folder_ / "cat.png"));
   EXPECT_EQ(draw({"-o", "x.png", "--n_samples", "2"}).code, 2);
   EXPECT_EQ(draw({"-o", "none/x.png"}).code, 1);
 }
@@ -210,7 +210,7 @@ TEST_F(Txt2ImgProgram, ModelsMustFit) {
   expect_in(missing.err, "none.ckpt");
   folder_.write("text.ckpt", "this is no checkpoint");
   EXPECT_EQ(run({"--ckpt", "text.ckpt", "--device", "cpu", "-o", "a.png"}).code, 1);
-  const std::string whole = testing::file_bytes(model_file());
+  const std::string whole = test::file_bytes(model_file());
   folder_.write("cut.safetensors", whole.substr(0, whole.size() / 2));
   EXPECT_EQ(run({"--ckpt", "cut.safetensors", "--device", "cpu", "-o", "a.png"}).code, 1);
   EXPECT_FALSE(there("a.png"));
@@ -261,7 +261,7 @@ TEST_F(Txt2ImgProgram, RefusesAnOutputFolderThatIsAFile) {
   const ProcessResult result = draw({"--outdir", "out"});
   EXPECT_EQ(result.code, 1);
   expect_in(result.err, "out");
-  EXPECT_EQ(testing::file_bytes(folder_ / "out"), "x");
+  EXPECT_EQ(test::file_bytes(folder_ / "out"), "x");
 }
 
 TEST_F(Txt2ImgProgram, KeepsWhatIsDoneWhenInterrupted) {

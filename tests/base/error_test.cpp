@@ -25,7 +25,8 @@ TEST(UnknownName, SuggestsTheNearestAndListsNearestFirst) {
 
 TEST(UnknownName, SuggestsNothingFarAway) {
   constexpr std::array<std::string_view, 2> known{"ddim", "plms"};
-  EXPECT_EQ(unknown_name("sampler", "banana", known), "unknown sampler 'banana'. Known: ddim, plms");
+  EXPECT_EQ(unknown_name("sampler", "banana", known),
+            "unknown sampler 'banana'. Known: ddim, plms");
 }
 
 TEST(Printable, EscapesControlsAndInvalidUtf8) {

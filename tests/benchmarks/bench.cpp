@@ -1,10 +1,9 @@
-// Times the parts of a model and prints one JSON object to stdout; scripts/bench runs it beside peers.
+// Times the parts of a model and prints one JSON object to stdout; scripts/bench runs it beside
+// peers.
 //
 //   easel_bench MODEL VOCABULARY CONFIG SIZE REPEATS DEVICE DTYPE THREADS
 //
 // A UNet step is one guided evaluation: a batch of two. Each part runs once before it is timed.
-
-#include <sys/resource.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -17,6 +16,7 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/ranges.h>
+#include <sys/resource.h>
 
 #include "easel/base/error.h"
 #include "easel/checkpoint/stable_diffusion.h"
@@ -82,7 +82,8 @@ int run(char** argv) {
   const Tensor context_BTD = model.text_encoder.forward(tokens_BT.repeat({2, 1}));
   const Tensor x_BCHW = at::randn({2, model.config.unet.in_channels, side, side}).to(like);
   const Tensor t_B = at::full({2}, 500.0, like.dtype(at::kFloat));
-  const auto unet = time_runs(repeats, [&] { return model.unet.forward(x_BCHW, t_B, context_BTD); });
+  const auto unet =
+      time_runs(repeats, [&] { return model.unet.forward(x_BCHW, t_B, context_BTD); });
   const int64_t after_unet = peak_resident_bytes();
   const Tensor z_BCHW =
       at::randn({1, model.config.autoencoder.embed_dim, side, side}).to(like) / 0.18215;
@@ -92,8 +93,8 @@ int run(char** argv) {
       R"({{"load_seconds": {}, "text_seconds": [{}], "unet_step_seconds": [{}], )"
       R"("vae_decode_seconds": [{}], "peak_bytes_unet": {}, "peak_bytes": {}, "device_peak_bytes": {}}})"
       "\n",
-      load_seconds, fmt::join(text, ", "), fmt::join(unet, ", "), fmt::join(decode, ", "), after_unet,
-      peak_resident_bytes(), peak_device_bytes(model.device));
+      load_seconds, fmt::join(text, ", "), fmt::join(unet, ", "), fmt::join(decode, ", "),
+      after_unet, peak_resident_bytes(), peak_device_bytes(model.device));
   return 0;
 }
 

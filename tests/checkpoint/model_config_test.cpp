@@ -6,6 +6,7 @@
 #include <easel/checkpoint/convert.h>
 
 #include "tests/support/checkpoints.h"
+#include "tests/support/temp_dir.h"
 
 namespace easel {
 namespace {
@@ -130,7 +131,7 @@ TEST(ModelConfig, ValuesThatCannotBeHonouredAreErrors) {
   expect_error("    use_ema: false", "    scale_by_std: true", {"scale_by_std", "not supported"});
   expect_error("    use_ema: false", "    parameterization: epsi", {"parameterization", "epsi"});
   expect_error("    use_ema: false", "    beta_schedule: quadratic", {"beta_schedule"});
-  expect_error("crossattn", "adm", {"conditioning_key", "crossattn, concat, hybrid"});
+  expect_error("crossattn", "adm", {"conditioning_key", "concat, hybrid, crossattn"});
   expect_error("          dropout", "          attn_type: linear\n          dropout",
                {"attn_type", "linear"});
 }
@@ -145,7 +146,7 @@ TEST(ModelConfig, ValuesThatChangeNothingAreAccepted) {
 
 TEST(ModelConfig, WrongTypesAreErrors) {
   expect_error("model_channels: 320", "model_channels: many",
-               {"x.yaml:21", "got 'many'", "an integer"});
+               {"x.yaml:22", "got 'many'", "an integer"});
   expect_error("model_channels: 320", "model_channels: \"320\"", {"an integer"});
   expect_error("model_channels: 320", "model_channels: 320.5", {"an integer"});
   expect_error("model_channels: 320", "model_channels: -320", {"an integer from 1"});
@@ -186,7 +187,7 @@ TEST(ModelConfig, HostileYamlIsAnError) {
     bomb += fmt::format("a{}: &a{} [*a{}, *a{}]\n", i, i, i - 1, i - 1);
   }
   EXPECT_NE(error_of(bomb), "no error");
-  test::TemporaryFolder folder;
+  test::TempDir folder;
   test::write_all(folder / "huge.yaml", std::string(2 << 20, '#'));
   EXPECT_THROW(read_model_config(folder / "huge.yaml"), Error);
   EXPECT_THROW(read_model_config(folder / "absent.yaml"), Error);

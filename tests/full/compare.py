@@ -36,7 +36,11 @@ CASES = {
     "euler_a": ("compvis", "euler_a", ["--sampler", "euler_a"], []),
     "dpmpp_2m": ("compvis", "dpmpp_2m", ["--sampler", "dpmpp_2m"], []),
     "dpmpp_2m karras": ("compvis", "dpmpp_2m_karras", ["--sampler", "dpmpp_2m", "--schedule", "karras"], []),
-    "diffusers ddim": ("diffusers", "ddim", [], []),
+    # CompVis's code takes multiples of 64 only. 20 steps: where they do not divide 1000 diffusers has
+    # other timesteps than CompVis.
+    "diffusers ddim": ("diffusers", "ddim", ["--ddim_steps", "20"], ["--steps", "20"]),
+    "diffusers ddim, odd size": ("diffusers", "ddim", ["--ddim_steps", "20", "--H", "136", "--W", "200"],
+                                 ["--steps", "20", "--H", "136", "--W", "200"]),
 }
 
 
@@ -70,12 +74,13 @@ def compare(name: str, folder: Path, options) -> dict:
         single = ["--n_samples", 1, "--n_iter", 1] if "--n_samples" not in ours else []
         model = ["--model", folder / "diffusers"] if peer == "diffusers" else [
             "--ckpt", folder / "model.ckpt", "--config", config]
-        our_seconds = run([options.txt2img, *common, *model, *single, *ours, "--ddim_steps", options.steps,
+        our_seconds = run([options.txt2img, *common, *model, *single, "--ddim_steps", options.steps, *ours,
                            "--rng", "cpu", "--seeding", "batch", "--precision", "full", "--device", "cpu",
                            "--quiet", "--outdir", scratch / "easel"])
         source = ["--model", folder / "diffusers"] if peer == "diffusers" else model
-        run([sys.executable, HERE / "reference.py", peer, *common, *source, *theirs, "--sampler", sampler,
-             "--steps", options.steps, "--output", scratch / "reference.npz"], stdout=subprocess.DEVNULL)
+        run([sys.executable, HERE / "reference.py", peer, *common, "--steps", options.steps, *source,
+             "--sampler", sampler, *theirs,
+             "--output", scratch / "reference.npz"], stdout=subprocess.DEVNULL)
         reference = np.load(scratch / "reference.npz")
         expected = (255.0 * reference["pictures"]).astype(np.uint8)
         files = sorted((scratch / "easel" / "samples").glob("*.png"))

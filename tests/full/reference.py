@@ -59,8 +59,8 @@ def load_compvis(ckpt: Path, config: Path):
                   num_attention_heads=12, vocab_size=49408), **sizes})
     if "params" in cond:
         del cond["params"]
-    folder = clip_tokenizer_folder(Path(os.environ["EASEL_CLIP_VOCABULARY"]),
-                                   Path(tempfile.mkdtemp()) / "tokenizer")
+    scratch = tempfile.TemporaryDirectory()
+    folder = clip_tokenizer_folder(Path(os.environ["EASEL_CLIP_VOCABULARY"]), Path(scratch.name))
     transformers.CLIPTextModel.from_pretrained = classmethod(lambda cls, *a, **k: cls(text_config))
     original = transformers.CLIPTokenizer.from_pretrained.__func__
     transformers.CLIPTokenizer.from_pretrained = classmethod(

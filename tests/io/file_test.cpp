@@ -18,9 +18,9 @@
 namespace easel {
 namespace {
 
-using testing::file_bytes;
-using testing::message_of;
-using testing::TempDir;
+using test::file_bytes;
+using test::message_of;
+using test::TempDir;
 
 namespace fs = std::filesystem;
 

@@ -13,9 +13,9 @@
 namespace easel {
 namespace {
 
-using testing::file_bytes;
-using testing::message_of;
-using testing::TempDir;
+using test::file_bytes;
+using test::message_of;
+using test::TempDir;
 
 std::filesystem::path data(const std::string& name) {
   return std::filesystem::path(EASEL_TEST_DATA "/io") / name;

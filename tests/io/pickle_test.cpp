@@ -15,10 +15,10 @@ namespace easel {
 namespace {
 
 using namespace std::string_literals;
-using testing::le;
-using testing::message_of;
-using testing::pickle_int;
-using testing::pickle_str;
+using test::le;
+using test::message_of;
+using test::pickle_int;
+using test::pickle_str;
 
 Pickle read(const std::string& bytes) {
   Cursor in(std::as_bytes(std::span(bytes.data(), bytes.size())), "the pickle");
@@ -213,7 +213,7 @@ TEST(Pickle, RefusesLengthsBeyondTheEnd) {
 }
 
 TEST(Pickle, EveryTruncationIsAnError) {
-  const std::string whole = testing::pickle_state({});
+  const std::string whole = test::pickle_state({});
   const auto read_front = [&](size_t length) {
     Cursor in(std::as_bytes(std::span(whole.data(), length)), "the pickle");
     read_pickle(in, torch_persistent_id);

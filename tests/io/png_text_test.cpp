@@ -11,9 +11,9 @@ namespace easel {
 namespace {
 
 using namespace std::string_literals;
-using testing::file_bytes;
-using testing::message_of;
-using testing::TempDir;
+using test::file_bytes;
+using test::message_of;
+using test::TempDir;
 
 const Image kPixel{.width = 1, .height = 1, .channels = 1, .pixels = {7}};
 

@@ -12,9 +12,9 @@
 namespace easel {
 namespace {
 
-using testing::file_bytes;
-using testing::message_of;
-using testing::TempDir;
+using test::file_bytes;
+using test::message_of;
+using test::TempDir;
 
 std::string with_length(const std::string& header, const std::string& data = "") {
   const uint64_t length = header.size();

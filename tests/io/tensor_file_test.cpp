@@ -11,8 +11,8 @@ namespace easel {
 namespace {
 
 using namespace std::string_literals;
-using testing::message_of;
-using testing::TempDir;
+using test::message_of;
+using test::TempDir;
 
 TEST(TensorFile, IsReadByItsFirstBytesNotItsName) {
   const TempDir dir;

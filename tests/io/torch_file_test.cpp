@@ -15,15 +15,15 @@ namespace easel {
 namespace {
 
 using namespace std::string_literals;
-using testing::error_of;
-using testing::expect_contains;
-using testing::file_bytes;
-using testing::fixture;
-using testing::fixture_error;
-using testing::floats;
-using testing::le;
-using testing::message_of;
-using testing::TempDir;
+using test::error_of;
+using test::expect_contains;
+using test::file_bytes;
+using test::fixture;
+using test::fixture_error;
+using test::floats;
+using test::le;
+using test::message_of;
+using test::TempDir;
 
 void expect_views(const TensorFile& file) {
   const Tensor base = floats(24).reshape({4, 6});

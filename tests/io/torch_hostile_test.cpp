@@ -15,20 +15,20 @@ namespace easel {
 namespace {
 
 using namespace std::string_literals;
-using testing::error_of;
-using testing::expect_contains;
-using testing::file_bytes;
-using testing::fixture;
-using testing::floats;
-using testing::le;
-using testing::make_archive;
-using testing::make_zip;
-using testing::pickle_state;
-using testing::pickle_str;
-using testing::pickle_tensor;
-using testing::read_bytes;
-using testing::TempDir;
-using testing::TensorSpec;
+using test::error_of;
+using test::expect_contains;
+using test::file_bytes;
+using test::fixture;
+using test::floats;
+using test::le;
+using test::make_archive;
+using test::make_zip;
+using test::pickle_state;
+using test::pickle_str;
+using test::pickle_tensor;
+using test::read_bytes;
+using test::TempDir;
+using test::TensorSpec;
 
 TEST(HostileTorchFile, HandMadeArchiveLoads) {
   const TensorFile file = read_bytes(make_archive(pickle_state({})));

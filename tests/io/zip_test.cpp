@@ -14,10 +14,10 @@ namespace easel {
 namespace {
 
 using namespace std::string_literals;
-using testing::le;
-using testing::make_zip;
-using testing::message_of;
-using testing::TempDir;
+using test::le;
+using test::make_zip;
+using test::message_of;
+using test::TempDir;
 
 constexpr size_t kCentralCrc = 16;
 constexpr size_t kCentralSizes = 20;

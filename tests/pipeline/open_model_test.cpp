@@ -11,7 +11,7 @@ namespace easel {
 namespace {
 
 TEST(OpenModel, OpensAFileWithItsConfigBesideIt) {
-  const testing::TempDir folder;
+  const test::TempDir folder;
   const auto file = test::write_tiny_model(folder.path(), EASEL_CLIP_VOCABULARY);
   const auto model = open_model({.model = file,
                                  .config = {},

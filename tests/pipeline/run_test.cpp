@@ -13,7 +13,7 @@
 namespace easel {
 namespace {
 
-using testing::TempDir;
+using test::TempDir;
 using Batches = std::vector<std::vector<std::string>>;
 
 const StableDiffusion& model() {

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace easel::testing {
+namespace easel::test {
 
 struct ProcessResult {
   int code = -1;  // exit code; 128 + n where signal n ended it
@@ -87,4 +87,4 @@ inline ProcessResult run_process(const std::string& program,
   return result;
 }
 
-}  // namespace easel::testing
+}  // namespace easel::test

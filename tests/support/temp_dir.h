@@ -14,7 +14,7 @@
 #include <ftw.h>
 #include <sys/stat.h>
 
-namespace easel::testing {
+namespace easel::test {
 
 class TempDir {
  public:
@@ -74,4 +74,4 @@ std::string message_of(Run&& run) {
   return "";
 }
 
-}  // namespace easel::testing
+}  // namespace easel::test

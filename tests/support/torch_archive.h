@@ -11,7 +11,7 @@
 
 #include "src/io/zip_writer.h"
 
-namespace easel::testing {
+namespace easel::test {
 
 // Keeps what is written to it.
 class StringWriter : public FileWriter {
@@ -87,4 +87,4 @@ inline std::string pickle_state(const TensorSpec& spec) {
   return "\x80\x02}" + pickle_str("w") + pickle_tensor(spec) + "s.";
 }
 
-}  // namespace easel::testing
+}  // namespace easel::test

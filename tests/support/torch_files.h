@@ -14,7 +14,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/torch_archive.h"
 
-namespace easel::testing {
+namespace easel::test {
 
 inline std::filesystem::path fixture(const std::string& name) {
   return std::filesystem::path(EASEL_TEST_DATA) / "torch_files" / name;
@@ -39,4 +39,4 @@ inline void expect_contains(const std::string& message, std::string_view part) {
 
 inline Tensor floats(int64_t count) { return at::arange(count, at::kFloat); }
 
-}  // namespace easel::testing
+}  // namespace easel::test

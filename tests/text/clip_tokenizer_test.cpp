@@ -18,9 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using Ids = std::vector<int64_t>;
-using easel::testing::file_bytes;
-using easel::testing::message_of;
-using easel::testing::TempDir;
+using easel::test::file_bytes;
+using easel::test::message_of;
+using easel::test::TempDir;
 
 const fs::path kData = fs::path(EASEL_TEST_DATA) / "tokenizer";
 

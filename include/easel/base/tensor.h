@@ -1,10 +1,10 @@
 // Tensors, and the legend of the shape suffixes that variable names carry.
 //
-//   B batch      C channels      H height      W width       (pixels or latents: layout [B, C, H, W])
-//   T tokens     D features      N heads       E features of one head
+//   B batch      C channels      H height      W width       (pixels or latents: layout [B, C, H,
+//   W]) T tokens     D features      N heads       E features of one head
 //
-// A count is num_x. Tensors are values that share storage (at::Tensor's semantics); a loaded model's
-// tensors are never written to, so a model is safe to share between threads.
+// A count is num_x. Tensors are values that share storage (at::Tensor's semantics); a loaded
+// model's tensors are never written to, so a model is safe to share between threads.
 #pragma once
 
 #include <optional>

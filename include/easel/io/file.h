@@ -53,4 +53,9 @@ class FileWriter {
 void write_atomically(const std::filesystem::path& path, IfExists if_exists,
                       const std::function<void(FileWriter&)>& produce);
 
+// Removes a folder with all that is in it; links are removed, not followed. Throws Error naming
+// what could not be removed. (Not std::filesystem::remove_all: LibTorch 2.11 exports a copy of it
+// that calls a null pointer.)
+void remove_folder(const std::filesystem::path& folder);
+
 }  // namespace easel

@@ -20,7 +20,7 @@ struct TensorFile {
   std::map<std::string, Tensor> tensors;
   std::map<std::string, std::string> metadata;  // safetensors' __metadata__; scalars of a pickle
   std::string format;                           // "safetensors", "torch zip", "torch legacy", "npy"
-  std::vector<std::string> unknown_globals;     // classes that a pickle names and that stayed opaque
+  std::vector<std::string> unknown_globals;  // classes that a pickle names and that stayed opaque
 };
 
 // Reads by the file's first bytes, not by its name. Throws Error, also for a file that is none of
@@ -30,7 +30,8 @@ TensorFile read_tensor_file(const std::filesystem::path& path);
 // Format of huggingface/safetensors: 8-byte length, JSON header (at most 100 MB), data covered
 // exactly once by the tensors' offsets.
 TensorFile read_safetensors(const std::filesystem::path& path);
-void write_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,
+void write_safetensors(const std::filesystem::path& path,
+                       const std::map<std::string, Tensor>& tensors,
                        const std::map<std::string, std::string>& metadata, IfExists if_exists);
 
 // torch.save: a zip of data.pkl (protocol 2) and storages, or the legacy (pre-1.6) stream or tar.
@@ -39,10 +40,11 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
 // the tensors where there is one, and keys of nested dicts are joined with '.'.
 TensorFile read_torch_file(const std::filesystem::path& path);
 
-// A zip that torch.load(weights_only=True) reads: {"state_dict": {...}} if `wrap_state_dict`, else the
-// plain dict. Tensors that share storage are written once.
-void write_torch_file(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,
-                      bool wrap_state_dict, IfExists if_exists);
+// A zip that torch.load(weights_only=True) reads: {"state_dict": {...}} if `wrap_state_dict`, else
+// the plain dict. Tensors that share storage are written once.
+void write_torch_file(const std::filesystem::path& path,
+                      const std::map<std::string, Tensor>& tensors, bool wrap_state_dict,
+                      IfExists if_exists);
 
 // numpy's .npy, versions 1 to 3, C or Fortran order, little-endian numbers. No pickled objects.
 Tensor read_npy(const std::filesystem::path& path);

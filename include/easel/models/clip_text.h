@@ -3,7 +3,7 @@
 // Parameters carry the names of transformers' CLIPTextModel:
 //
 //   text_model.embeddings.{token_embedding,position_embedding}.weight
-//   text_model.encoder.layers.I.{layer_norm1,self_attn.{q,k,v,out}_proj,layer_norm2,mlp.fc1,mlp.fc2}
+//   text_model.encoder.layers.I.{layer_norm1,self_attn.{q,k,v,out}_proj,layer_norm2,mlp.fc{1,2}}
 //   text_model.final_layer_norm
 #pragma once
 

@@ -80,14 +80,19 @@ struct UNetPlan {
 // Checks the config as check() does.
 UNetPlan plan(const UNetConfig& config);
 
+// What the height and width of latents must be multiples of: 1, because upsampling meets the size
+// of the skip connection (diffusers' rule; CompVis's code takes multiples of 2^(levels - 1) only),
+// or 2^(levels - 1) where up- and downsampling are pooling or residual blocks.
+int64_t size_multiple(const UNetConfig& config);
+
 class UNet {
  public:
   explicit UNet(const UNetConfig& config);
 
-  // x_BCHW [B, in_channels, H, W], H and W multiples of 2^(levels - 1); t_B float timesteps [B];
-  // context_BTD [B, T, context_dim], undefined without a spatial transformer; class_label_B int64
-  // [B] exactly where num_classes is set. Returns [B, out_channels, H, W]. x and context have the
-  // parameters' dtype and device.
+  // x_BCHW [B, in_channels, H, W], H and W multiples of size_multiple(config); t_B float timesteps
+  // [B]; context_BTD [B, T, context_dim], undefined without a spatial transformer; class_label_B
+  // int64 [B] exactly where num_classes is set. Returns [B, out_channels, H, W]. x and context have
+  // the parameters' dtype and device.
   Tensor forward(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& context_BTD,
                  const Tensor& class_label_B = {}) const;
 

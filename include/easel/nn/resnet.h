@@ -65,12 +65,14 @@ struct Downsample {
   }
 };
 
-// Doubles H and W: nearest neighbour, then a 3 x 3 convolution if `with_conv`.
+// Doubles H and W (or brings them to the size asked for): nearest neighbour, then a 3 x 3
+// convolution if `with_conv`.
 struct Upsample {
   std::optional<Conv2d> conv;
 
   Upsample(int64_t channels, bool with_conv);
   Tensor forward(const Tensor& x_BCHW) const;
+  Tensor forward(const Tensor& x_BCHW, int64_t height, int64_t width) const;
 
   template <class Self, class Visit>
   static void members(Self& self, Visit&& visit) {

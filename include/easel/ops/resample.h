@@ -1,4 +1,4 @@
-// Resampling by a factor of two without parameters.
+// Resampling without parameters.
 #pragma once
 
 #include <easel/base/tensor.h>
@@ -7,6 +7,9 @@ namespace easel::ops {
 
 // [B, C, H, W] -> [B, C, 2 H, 2 W]: every value becomes a 2 x 2 square.
 Tensor upsample_nearest_2x(const Tensor& x_BCHW);
+
+// [B, C, H, W] -> [B, C, height, width]: every value is that of the nearest position before it.
+Tensor upsample_nearest(const Tensor& x_BCHW, int64_t height, int64_t width);
 
 // [B, C, H, W] -> [B, C, H / 2, W / 2]: the mean of every 2 x 2 square.
 Tensor average_pool_2x(const Tensor& x_BCHW);

@@ -1,5 +1,6 @@
-// CLIP's byte-level BPE tokenizer (Radford et al. 2021), identical to transformers' CLIPTokenizerFast:
-// NFC, whitespace collapsed, lower case, the published split pattern, 49,408 entries.
+// CLIP's byte-level BPE tokenizer (Radford et al. 2021), identical to transformers'
+// CLIPTokenizerFast: NFC, whitespace collapsed, lower case, the published split pattern, 49,408
+// entries.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ class ClipTokenizer {
   // OpenAI's bpe_simple_vocab_16e6.txt, plain or gzip-compressed.
   static ClipTokenizer from_bpe_file(const std::filesystem::path& path);
   // A diffusers or transformers tokenizer folder: vocab.json and merges.txt (other vocabulary sizes
-  // too); the padding token is read from special_tokens_map.json or tokenizer_config.json, if there.
+  // too); the padding token is read from special_tokens_map.json or tokenizer_config.json, if
+  // there.
   static ClipTokenizer from_folder(const std::filesystem::path& folder);
 
   // Tokens of the text alone, no BOS, EOS or padding. Invalid UTF-8 is an Error.
