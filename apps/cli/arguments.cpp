@@ -69,7 +69,7 @@ Split split_argument(std::span<const Option> options, std::string_view argument)
   size_t end = message.find(" Known: ");
   for (int i = 0; i < 5 && end != std::string::npos; ++i) end = message.find(", ", end + 1);
   if (end != std::string::npos) message = message.substr(0, end) + " ...";
-  throw Error(message + " (--help lists all)", ErrorKind::Usage);
+  throw Error(message, ErrorKind::Usage);
 }
 
 void assign(const Option& option, std::string_view name, std::string_view value) {

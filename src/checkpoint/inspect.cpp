@@ -43,7 +43,10 @@ std::vector<GroupSummary> summarize(const Tensors& tensors, const FileInfo& info
     const std::string heading = group_of(name, info);
     auto group = std::find_if(groups.begin(), groups.end(),
                               [&](const GroupSummary& g) { return g.name == heading; });
-    if (group == groups.end()) group = groups.insert(groups.end(), GroupSummary{.name = heading});
+    if (group == groups.end()) {
+      group = groups.emplace(groups.end());
+      group->name = heading;
+    }
     ++group->num_tensors;
     group->num_parameters += tensor.numel();
     group->num_bytes += static_cast<int64_t>(tensor.nbytes());
@@ -56,9 +59,10 @@ std::vector<GroupSummary> summarize(const Tensors& tensors, const FileInfo& info
 
 FileHashes hash_file(const std::filesystem::path& path) {
   const auto file = MappedFile::open(path);
-  FileHashes hashes{.path = path,
-                    .num_bytes = static_cast<int64_t>(file->bytes().size()),
-                    .sha256 = sha256_hex(file->bytes())};
+  FileHashes hashes;
+  hashes.path = path;
+  hashes.num_bytes = static_cast<int64_t>(file->bytes().size());
+  hashes.sha256 = sha256_hex(file->bytes());
   hashes.short_hash = hashes.sha256.substr(0, kShortHash);
   const size_t begin = std::min(kOldHashOffset, file->bytes().size());
   const size_t count = std::min(kOldHashBytes, file->bytes().size() - begin);
