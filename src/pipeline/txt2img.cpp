@@ -8,6 +8,7 @@
 
 #include <easel/base/error.h>
 #include <easel/pipeline/decode.h>
+#include <easel/pipeline/network.h>
 
 #include "torch_errors.h"
 
@@ -65,15 +66,6 @@ Guidance make_guidance(const StableDiffusion& model, const Txt2ImgRequest& reque
     say(log, LogLevel::Warning, "a scale of 1 is no guidance: the negative prompt has no effect");
   }
   return guidance;
-}
-
-// The UNet for the samplers, whose tensors are float32: cast at the border.
-Network make_network(const StableDiffusion& model) {
-  return [&model](const Tensor& x_BCHW, const Tensor& t_B, const Conditioning& conditioning) {
-    return model.unet
-        .forward(x_BCHW.to(model.dtype), t_B, conditioning.context_BTD, conditioning.class_label_B)
-        .to(at::kFloat);
-  };
 }
 
 void check_model_kind(const ModelConfig& config) {

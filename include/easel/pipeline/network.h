@@ -1,0 +1,16 @@
+// The UNet of a model as the samplers take it.
+#pragma once
+
+#include <easel/checkpoint/stable_diffusion.h>
+#include <easel/diffusion/denoiser.h>
+
+namespace easel {
+
+// The UNet with its conditioning brought in by the model's conditioning_key, as CompVis's
+// DiffusionWrapper does it: CrossAttention takes context_BTD; Concat stacks concat_BCHW on the
+// latents' channels; Hybrid does both. Tensors are float32 outside, the model's dtype inside. A
+// part that is missing or one too many is an Error at the first call. The model must outlive the
+// network.
+Network make_network(const StableDiffusion& model);
+
+}  // namespace easel
