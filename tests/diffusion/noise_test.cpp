@@ -1,7 +1,5 @@
 #include "easel/diffusion/noise.h"
 
-#include <chrono>
-
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -90,19 +88,6 @@ TEST(NormalStream, CudaIsNormal) {
   EXPECT_NEAR(drawn.mean().item<double>(), 0, 0.006);
   EXPECT_NEAR(drawn.var().item<double>(), 1, 0.01);
   EXPECT_NEAR(drawn.pow(4).mean().item<double>(), 3, 0.06);
-}
-
-TEST(NormalStream, CudaIsFast) {
-  NormalStream stream(Rng::Cuda, 1);
-  double best = 1e9;
-  for (int i = 0; i < 20; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    stream.draw({3, 4, 64, 64});
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-    best = std::min(best, took.count());
-  }
-  RecordProperty("ms", std::to_string(best));
-  EXPECT_LT(best, 50);  // a few milliseconds; the room is for sanitizers and busy machines
 }
 
 TEST(NoiseSource, PerImageRowsDependOnTheirSeedAlone) {

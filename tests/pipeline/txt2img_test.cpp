@@ -123,6 +123,22 @@ TEST(Txt2Img, TheSameRequestGivesTheSamePicture) {
   EXPECT_EQ(draw(request, {7}).images[0].pixels, draw(request, {7}).images[0].pixels);
 }
 
+TEST(Txt2Img, RunsOnCuda) {
+  if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA device";
+  const Txt2ImgRequest request = small_request({"a cat", "a dog"});
+  const Txt2ImgResult on_cpu = draw(request, {7, 8});
+  for (const auto& [dtype, least_psnr] : {std::pair{at::kFloat, 50.0}, {at::kHalf, 30.0}}) {
+    const StableDiffusion on_gpu =
+        test::tiny_model(EASEL_CLIP_VOCABULARY, dtype, test::tiny_config(), at::kCUDA);
+    NoiseSource noise = NoiseSource::per_image(Rng::Cpu, {7, 8});
+    const Txt2ImgResult result = txt2img(on_gpu, request, noise);
+    for (size_t k = 0; k < 2; ++k) {
+      EXPECT_GE(psnr(pixels(result.images[k]), pixels(on_cpu.images[k])), least_psnr)
+          << dtype_name(dtype) << ", picture " << k;
+    }
+  }
+}
+
 TEST(Txt2Img, SeedPromptNegativeAndScaleMatter) {
   const Txt2ImgRequest request = small_request({"a cat"});
   const auto plain = draw(request, {7}).images[0].pixels;

@@ -1,6 +1,5 @@
 #include "easel/text/clip_tokenizer.h"
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 
@@ -153,17 +152,15 @@ TEST(ClipTokenizer, DecodesBrokenCharactersAsReplacements) {
   EXPECT_THROW(clip().decode({-1}), Error);
 }
 
-TEST(ClipTokenizer, TakesAMegabyteInSeconds) {
+// A quadratic step would take many minutes, and ctest's timeout ends the program.
+TEST(ClipTokenizer, TakesAMegabyte) {
   const std::string mark = "\xCC\x81\xCC\x96";  // two marks that NFC swaps
   std::string word, marks = "a", sentence;
   while (word.size() < 1'000'000) word += "abracadabra";
   while (marks.size() < 1'000'000) marks += mark;
   while (sentence.size() < 1'000'000) sentence += "a photo of a cat, <|endoftext|> ";
-  const auto start = std::chrono::steady_clock::now();
   for (const std::string& text : {word, marks, sentence})
     EXPECT_GT(clip().tokenize(text).size(), 0u);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  EXPECT_LT(seconds.count(), 30.0);  // a quadratic step takes many minutes
 }
 
 TEST(ClipTokenizer, ReadsFoldersAsTransformersDoes) {
