@@ -1,7 +1,5 @@
 #include "pickle.h"
 
-#include <algorithm>
-#include <bit>
 #include <charconv>
 #include <span>
 #include <string_view>
@@ -10,8 +8,8 @@
 #include <easel/base/error.h>
 
 #include "pickle_calls.h"
+#include "pickle_scalars.h"
 #include "pickle_stack.h"
-#include "pickle_text.h"
 
 namespace easel {
 namespace {
@@ -42,8 +40,9 @@ class Machine {
           pickle_.root = stack_.pop();
           return std::move(pickle_);
         }
-        if (!number(opcode) && !text(opcode) && !container(opcode) && !object(opcode) &&
-            !stack(opcode)) {
+        if (auto scalar = read_pickle_scalar(in_, opcode)) {
+          push(*std::move(scalar));
+        } else if (!container(opcode) && !object(opcode) && !stack(opcode)) {
           fail("opcode 0x{:02x} is none that a checkpoint uses", opcode);
         }
       } catch (const Error& error) {
@@ -123,134 +122,6 @@ class Machine {
           fail("a frame of {} bytes is announced, but {} are left", length, in_.left());
         }
         return true;
-      default:
-        return false;
-    }
-  }
-
-  // Numbers.
-
-  void push_long(std::string_view little_endian) {
-    if (little_endian.size() > sizeof(int64_t)) {
-      push(PickleBigInt{std::string(little_endian)});
-      return;
-    }
-    uint64_t bits = 0;
-    for (size_t i = 0; i < little_endian.size(); ++i) {
-      bits |= uint64_t{static_cast<unsigned char>(little_endian[i])} << (8 * i);
-    }
-    const int shift = 64 - 8 * static_cast<int>(little_endian.size());
-    push(shift == 64 ? int64_t{0} : static_cast<int64_t>(bits << shift) >> shift);
-  }
-
-  void push_decimal(std::string_view line) {
-    if (line == "00" || line == "01") {
-      push(line == "01");
-      return;
-    }
-    if (line.ends_with('L')) line.remove_suffix(1);
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
-    const bool too_large = error == std::errc::result_out_of_range;
-    if (end != line.data() + line.size() || (error != std::errc() && !too_large)) {
-      fail("'{}' is no number", printable(line));
-    }
-    if (too_large)
-      push(PickleOpaque{.name = "builtins.int", .entries = {}});
-    else
-      push(value);
-  }
-
-  void push_float(std::string_view line) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
-    if (error == std::errc::invalid_argument || end != line.data() + line.size()) {
-      fail("'{}' is no number", printable(line));
-    }
-    push(value);
-  }
-
-  bool number(uint8_t opcode) {
-    switch (opcode) {
-      case 'N':
-        push(PickleNone{});
-        return true;
-      case 0x88:
-        push(true);
-        return true;
-      case 0x89:
-        push(false);
-        return true;
-      case 'J':
-        push(int64_t{in_.number<int32_t>()});
-        return true;
-      case 'K':
-        push(int64_t{in_.number<uint8_t>()});
-        return true;
-      case 'M':
-        push(int64_t{in_.number<uint16_t>()});
-        return true;
-      case 0x8a:
-        push_long(in_.text(in_.number<uint8_t>()));
-        return true;
-      case 0x8b:
-        push_long(in_.text(in_.number<uint32_t>()));
-        return true;
-      case 'I':
-      case 'L':
-        push_decimal(in_.line());
-        return true;
-      case 'F':
-        push_float(in_.line());
-        return true;
-      case 'G': {
-        std::array<std::byte, 8> big_endian;
-        std::ranges::copy(in_.take(8), big_endian.rbegin());
-        push(std::bit_cast<double>(big_endian));
-        return true;
-      }
-      default:
-        return false;
-    }
-  }
-
-  // Strings. A Python 2 str ('S', 'T', 'U') is bytes.
-
-  bool text(uint8_t opcode) {
-    switch (opcode) {
-      case 'X':
-        push(std::string(in_.text(in_.number<uint32_t>())));
-        return true;
-      case 0x8c:
-        push(std::string(in_.text(in_.number<uint8_t>())));
-        return true;
-      case 0x8d:
-        push(std::string(in_.text(in_.number<uint64_t>())));
-        return true;
-      case 'T':
-      case 'B':
-        push(PickleBytes{std::string(in_.text(in_.number<uint32_t>()))});
-        return true;
-      case 'U':
-      case 'C':
-        push(PickleBytes{std::string(in_.text(in_.number<uint8_t>()))});
-        return true;
-      case 0x8e:
-      case 0x96:
-        push(PickleBytes{std::string(in_.text(in_.number<uint64_t>()))});
-        return true;
-      case 'S': {
-        auto unquoted = unquote_python(in_.line());
-        if (!unquoted) fail("a quoted string is malformed");
-        push(PickleBytes{std::move(*unquoted)});
-        return true;
-      }
-      case 'V': {
-        auto decoded = decode_raw_unicode_escape(in_.line());
-        if (!decoded) fail("an escaped string is malformed");
-        push(std::move(*decoded));
-        return true;
-      }
       default:
         return false;
     }

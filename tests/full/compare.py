@@ -36,10 +36,11 @@ CASES = {
     "euler_a": ("compvis", "euler_a", ["--sampler", "euler_a"], []),
     "dpmpp_2m": ("compvis", "dpmpp_2m", ["--sampler", "dpmpp_2m"], []),
     "dpmpp_2m karras": ("compvis", "dpmpp_2m_karras", ["--sampler", "dpmpp_2m", "--schedule", "karras"], []),
+    "diffusers ddpm": ("diffusers", "ddpm", ["--sampler", "ddpm"], []),
     # CompVis's code takes multiples of 64 only. 20 steps: where they do not divide 1000 diffusers has
     # other timesteps than CompVis.
     "diffusers ddim": ("diffusers", "ddim", ["--ddim_steps", "20"], ["--steps", "20"]),
-    "diffusers ddim, odd size": ("diffusers", "ddim", ["--ddim_steps", "20", "--H", "136", "--W", "200"],
+    "diffusers ddim odd size": ("diffusers", "ddim", ["--ddim_steps", "20", "--H", "136", "--W", "200"],
                                  ["--steps", "20", "--H", "136", "--W", "200"]),
 }
 

@@ -2,7 +2,7 @@
 
     reference.py compvis   --ckpt model.ckpt --config v1-inference.yaml ...   CompVis's own code, with
                            its samplers or, for euler, euler_a, dpmpp_2m (and _karras), k-diffusion's
-    reference.py diffusers --model folder ...                                 diffusers, DDIM
+    reference.py diffusers --model folder ...                                 diffusers: DDIM, DDPM
 
 Noise comes from torch.manual_seed(seed) directly before sampling, drawn as the reference draws it:
 what Easel calls --rng cpu --seeding batch. Writes latents, float pictures and timings to --output (npz).
@@ -158,8 +158,13 @@ def draw_diffusers(options) -> dict:
 
     pipe = diffusers.StableDiffusionPipeline.from_pretrained(
         options.model, safety_checker=None, local_files_only=True)
-    schedulers = {"ddim": diffusers.DDIMScheduler}
-    pipe.scheduler = schedulers[options.sampler].from_config(pipe.scheduler.config)
+    schedulers = {
+        "ddim": (diffusers.DDIMScheduler, {}),
+        "ddpm": (diffusers.DDPMScheduler, {"timestep_spacing": "linspace", "variance_type": "fixed_small",
+                                           "clip_sample": False}),
+    }
+    scheduler, settings = schedulers[options.sampler]
+    pipe.scheduler = scheduler.from_config(pipe.scheduler.config, **settings)
     generator = torch.Generator("cpu").manual_seed(options.seed)
     noise = torch.randn([options.n_samples, 4, options.H // 8, options.W // 8], generator=generator)
     start = time.perf_counter()
