@@ -7,6 +7,7 @@
 
 #include "bpe.h"
 #include "easel/base/error.h"
+#include "split_tokens.h"
 #include "tokenizer_files.h"
 #include "unicode.h"
 
@@ -15,12 +16,10 @@ namespace {
 
 using text::AddedToken;
 using text::CharClass;
+using text::Patterns;
 
 // Longer words are rarely repeated.
 constexpr size_t kMaxCachedWord = 64;
-
-// Added tokens and the form in which each is looked for.
-using Patterns = std::vector<std::pair<std::string, const AddedToken*>>;
 
 Patterns patterns(const std::vector<AddedToken>& added, bool normalized) {
   Patterns out;
@@ -30,31 +29,6 @@ Patterns patterns(const std::vector<AddedToken>& added, bool normalized) {
       if (!pattern.empty()) out.emplace_back(std::move(pattern), &token);
     }
   return out;
-}
-
-// Splits `text` at the patterns, the leftmost first and the longest of these, and hands over the
-// texts between (not empty) and the tokens, in order.
-template <class OnText, class OnToken>
-void split(std::string_view text, const Patterns& patterns, OnText on_text, OnToken on_token) {
-  std::vector<size_t> found(patterns.size(), 0);
-  const auto search = [&](size_t i, size_t from) { found[i] = text.find(patterns[i].first, from); };
-  for (size_t i = 0; i < patterns.size(); ++i) search(i, 0);
-  size_t begin = 0;
-  for (;;) {
-    size_t best = patterns.size();
-    for (size_t i = 0; i < patterns.size(); ++i) {
-      if (found[i] != std::string_view::npos && found[i] < begin) search(i, begin);
-      if (found[i] == std::string_view::npos) continue;
-      if (best == patterns.size() || found[i] < found[best] ||
-          (found[i] == found[best] && patterns[i].first.size() > patterns[best].first.size()))
-        best = i;
-    }
-    const size_t end = best == patterns.size() ? text.size() : found[best];
-    if (end > begin) on_text(text.substr(begin, end - begin));
-    if (best == patterns.size()) return;
-    on_token(*patterns[best].second);
-    begin = end + patterns[best].first.size();
-  }
 }
 
 // Hands over the matches of the published pattern in a normalised text:
@@ -138,10 +112,10 @@ std::vector<int64_t> ClipTokenizer::tokenize(std::string_view text) const {
   const auto on_token = [&](const AddedToken& token) { out.push_back(token.id); };
   // Validated as a whole, so that an offset in an error counts from the start of the text.
   for (size_t i = 0; i < text.size();) text::next_code_point(text, i);
-  split(
+  text::split(
       text, tables_->raw,
       [&](std::string_view part) {
-        split(
+        text::split(
             text::normalize_clip(part), tables_->normalized,
             [&](std::string_view words) { split_words(words, on_word); }, on_token);
       },
@@ -151,16 +125,20 @@ std::vector<int64_t> ClipTokenizer::tokenize(std::string_view text) const {
 
 std::vector<int64_t> ClipTokenizer::encode(std::string_view text, size_t length,
                                            size_t* num_cut) const {
+  return frame(tokenize(text), length, num_cut);
+}
+
+std::vector<int64_t> ClipTokenizer::frame(std::vector<int64_t> tokens, size_t length,
+                                          size_t* num_cut) const {
   if (length < 2)
     fail_usage("the token length is {}, expected at least 2 (a start and an end token)", length);
-  const std::vector<int64_t> tokens = tokenize(text);
   const size_t kept = std::min(tokens.size(), length - 2);
   if (num_cut) *num_cut = tokens.size() - kept;
-  std::vector<int64_t> out{bos()};
-  out.insert(out.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(kept));
-  out.push_back(eos());
-  out.resize(length, pad());
-  return out;
+  tokens.resize(kept);
+  tokens.insert(tokens.begin(), bos());
+  tokens.push_back(eos());
+  tokens.resize(length, pad());
+  return tokens;
 }
 
 std::string ClipTokenizer::decode(const std::vector<int64_t>& tokens) const {
@@ -186,6 +164,7 @@ std::string ClipTokenizer::decode(const std::vector<int64_t>& tokens) const {
 int64_t ClipTokenizer::bos() const { return tables_->bos; }
 int64_t ClipTokenizer::eos() const { return tables_->eos; }
 int64_t ClipTokenizer::pad() const { return tables_->pad; }
+size_t ClipTokenizer::num_special_tokens() const { return 2; }
 int64_t ClipTokenizer::vocabulary_size() const {
   return static_cast<int64_t>(tables_->tokens.size());
 }

@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <memory>
 #include <optional>
 #include <unordered_set>
 
 #include <nlohmann/json.hpp>
-#include <zlib.h>
 
 #include "easel/base/error.h"
 #include "easel/base/utf8.h"
+#include "read_text.h"
 
 namespace easel::text {
 namespace {
@@ -21,34 +20,9 @@ using Json = nlohmann::json;
 
 // CLIP takes this many merges of OpenAI's file: 49,152 entries without 256 bytes and two tokens.
 constexpr size_t kClipMerges = 49'152 - 256 - 2;
-constexpr size_t kMaxFileSize = size_t{64} << 20;
 
 constexpr std::string_view kStartOfText = "<|startoftext|>";
 constexpr std::string_view kEndOfText = "<|endoftext|>";
-
-// The whole file, decompressed if it is a gzip file.
-std::string read_text(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) fail("'{}' does not exist", printable(path.string(), 500));
-  if (!fs::is_regular_file(path, error)) fail("'{}' is not a file", printable(path.string(), 500));
-  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
-  if (!file) fail("cannot open '{}'; check its permissions", printable(path.string(), 500));
-  std::string text;
-  std::vector<char> buffer(size_t{1} << 16);
-  for (;;) {
-    const int size = gzread(file.get(), buffer.data(), static_cast<unsigned>(buffer.size()));
-    int code = Z_OK;
-    const char* message = gzerror(file.get(), &code);
-    if (size < 0 || code < 0)
-      fail("'{}' cannot be read: {}; it is truncated or corrupt", printable(path.string(), 500),
-           message);
-    if (size == 0) return text;
-    text.append(buffer.data(), static_cast<size_t>(size));
-    if (text.size() > kMaxFileSize)
-      fail("'{}' is larger than {} MiB, which no tokenizer file is", printable(path.string(), 500),
-           kMaxFileSize >> 20);
-  }
-}
 
 // The merges of lines 2 on, at most kClipMerges of them, as transformers reads them.
 Merges parse_merges(std::string_view text, const std::string& name) {
@@ -75,14 +49,6 @@ Merges parse_merges(std::string_view text, const std::string& name) {
     if (seen.insert(line).second) merges.emplace_back(left, right);
   }
   return merges;
-}
-
-Json parse_json(const fs::path& path) {
-  const std::string text = read_text(path);
-  Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object())
-    fail("'{}' is not a JSON object; it is truncated or corrupt", printable(path.string(), 500));
-  return json;
 }
 
 Vocabulary parse_vocabulary(const Json& json, const std::string& name) {

@@ -10,13 +10,14 @@
 
 namespace easel::text {
 
-// A text that is a token of its own wherever it stands. White space beside it never becomes a
-// token, so transformers' lstrip and rstrip make no difference.
+// A text that is a token of its own wherever it stands.
 struct AddedToken {
   std::string content;
   int64_t id = -1;
   bool normalized = false;  // is looked for in the normalised text instead of in the given one
   bool special = true;      // is left out by decode()
+  bool lstrip = false;      // takes the white space before it; makes no difference in CLIP's
+  bool rstrip = false;      // takes the white space behind it
 };
 
 struct TokenizerFiles {

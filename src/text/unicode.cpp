@@ -260,7 +260,7 @@ std::string replace_invalid_utf8(std::string_view bytes) {
   return out;
 }
 
-std::string_view strip(std::string_view utf8) {
+std::string_view strip(std::string_view utf8, bool left, bool right) {
   const auto python_space = [](int32_t c) { return is_space(c) || (c >= 0x1C && c <= 0x1F); };
   size_t begin = utf8.size(), end = 0;
   for (size_t i = 0; i < utf8.size();) {
@@ -269,7 +269,10 @@ std::string_view strip(std::string_view utf8) {
     begin = std::min(begin, start);
     end = i;
   }
-  return end == 0 ? std::string_view() : utf8.substr(begin, end - begin);
+  if (end == 0) return {};
+  if (!left) begin = 0;
+  if (!right) end = utf8.size();
+  return utf8.substr(begin, end - begin);
 }
 
 }  // namespace easel::text

@@ -22,7 +22,7 @@ std::string normalize_clip(std::string_view utf8);
 // What Python's bytes.decode("utf-8", errors="replace") gives.
 std::string replace_invalid_utf8(std::string_view bytes);
 
-// What Python's str.strip() gives. `utf8` is valid.
-std::string_view strip(std::string_view utf8);
+// What Python's str.strip() gives, lstrip() and rstrip() with one side alone. `utf8` is valid.
+std::string_view strip(std::string_view utf8, bool left = true, bool right = true);
 
 }  // namespace easel::text

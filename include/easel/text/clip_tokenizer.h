@@ -29,6 +29,9 @@ class ClipTokenizer {
   // before EOS. `num_cut`, if given, receives how many tokens were cut.
   std::vector<int64_t> encode(std::string_view text, size_t length = 77,
                               size_t* num_cut = nullptr) const;
+  // What encode() makes of a text's tokens.
+  std::vector<int64_t> frame(std::vector<int64_t> tokens, size_t length,
+                             size_t* num_cut = nullptr) const;
 
   // The text that tokens stand for, as it reads after normalisation (special tokens left out).
   std::string decode(const std::vector<int64_t>& tokens) const;
@@ -37,6 +40,7 @@ class ClipTokenizer {
   int64_t eos() const;
   int64_t pad() const;
   int64_t vocabulary_size() const;
+  size_t num_special_tokens() const;  // that encode() adds: 2
 
  private:
   struct Tables;
