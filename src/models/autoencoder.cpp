@@ -22,8 +22,14 @@ const AutoencoderConfig& checked(const AutoencoderConfig& config) {
   return config;
 }
 
-nn::ResBlock res_block(int64_t in, int64_t out) {
-  return nn::ResBlock({.in_channels = in, .out_channels = out, .eps = kEps});
+int64_t last_channels(const AutoencoderConfig& config) { return config.ch * config.ch_mult.back(); }
+
+nn::ResBlock res_block(const AutoencoderConfig& config, int64_t in, int64_t out) {
+  return nn::ResBlock({.in_channels = in,
+                       .out_channels = out,
+                       .eps = kEps,
+                       .norm_groups = config.norm_num_groups,
+                       .dropout = config.dropout});
 }
 
 // `count` residual blocks, with attention behind each where attn_resolutions names `resolution`.
@@ -36,22 +42,21 @@ Block make_block(const AutoencoderConfig& config, int64_t count, int64_t in, int
   Block block{
       .resnets = {}, .attentions = {}, .resamplers = {}, .resamplers_name = resamplers_name};
   for (int64_t i = 0; i < count; ++i) {
-    block.resnets.push_back(res_block(i == 0 ? in : out, out));
-    if (attention) block.attentions.emplace_back(out, /*heads=*/1, kEps);
+    block.resnets.push_back(res_block(config, i == 0 ? in : out, out));
+    if (attention) block.attentions.emplace_back(out, /*heads=*/1, kEps, config.norm_num_groups);
   }
   return block;
 }
 
 template <class Block>
-Block mid_block(int64_t channels, const char* resamplers_name) {
+Block mid_block(const AutoencoderConfig& config, const char* resamplers_name) {
+  const int64_t channels = last_channels(config);
   Block block{
       .resnets = {}, .attentions = {}, .resamplers = {}, .resamplers_name = resamplers_name};
-  block.resnets = {res_block(channels, channels), res_block(channels, channels)};
-  block.attentions.emplace_back(channels, /*heads=*/1, kEps);
+  block.resnets = {res_block(config, channels, channels), res_block(config, channels, channels)};
+  block.attentions.emplace_back(channels, /*heads=*/1, kEps, config.norm_num_groups);
   return block;
 }
-
-int64_t last_channels(const AutoencoderConfig& config) { return config.ch * config.ch_mult.back(); }
 
 }  // namespace
 
@@ -64,7 +69,7 @@ void check(const AutoencoderConfig& config) {
   check_range("autoencoder config: resolution", config.resolution, 1, models::kMaxChannels);
   check_range("autoencoder config: the number of levels in ch_mult",
               static_cast<int64_t>(config.ch_mult.size()), 1, models::kMaxLevels);
-  models::check_groups("autoencoder config: ch", config.ch);
+  models::check_groups("autoencoder config: ch", config.ch, config.norm_num_groups);
   for (const int64_t mult : config.ch_mult) {
     check_range("autoencoder config: a value of ch_mult", mult, 1, models::kMaxChannels);
     check_range("autoencoder config: ch times a value of ch_mult", config.ch * mult, 1,
@@ -94,8 +99,8 @@ template struct AutoencoderBlock<nn::Upsample>;
 
 AutoencoderEncoder::AutoencoderEncoder(const AutoencoderConfig& config)
     : conv_in_(config.in_channels, config.ch, 3, 1, 1),
-      mid_block_(mid_block<DownBlock>(last_channels(config), "downsamplers")),
-      conv_norm_out_(last_channels(config), kEps),
+      mid_block_(mid_block<DownBlock>(config, "downsamplers")),
+      conv_norm_out_(last_channels(config), kEps, config.norm_num_groups),
       conv_out_(last_channels(config), 2 * config.z_channels, 3, 1, 1) {
   int64_t channels = config.ch;
   int64_t resolution = config.resolution;
@@ -122,8 +127,8 @@ Tensor AutoencoderEncoder::forward(const Tensor& x_BCHW) const {
 
 AutoencoderDecoder::AutoencoderDecoder(const AutoencoderConfig& config)
     : conv_in_(config.z_channels, last_channels(config), 3, 1, 1),
-      mid_block_(mid_block<UpBlock>(last_channels(config), "upsamplers")),
-      conv_norm_out_(config.ch * config.ch_mult[0], kEps),
+      mid_block_(mid_block<UpBlock>(config, "upsamplers")),
+      conv_norm_out_(config.ch * config.ch_mult[0], kEps, config.norm_num_groups),
       conv_out_(config.ch * config.ch_mult[0], config.out_ch, 3, 1, 1) {
   int64_t channels = last_channels(config);
   int64_t resolution = config.resolution >> (config.ch_mult.size() - 1);
@@ -146,6 +151,21 @@ Tensor AutoencoderDecoder::forward(const Tensor& z_BCHW) const {
   for (const UpBlock& block : up_blocks_) h = block.forward(std::move(h));
   h = conv_norm_out_.forward_silu(h);
   return conv_out_.forward(h);
+}
+
+Tensor Posterior::sample(const Tensor& noise_BCHW) const {
+  if (noise_BCHW.sizes() != mean_BCHW.sizes()) {
+    fail("the autoencoder's posterior has shape {}, and the noise {}; they must be equal",
+         shape_text(mean_BCHW.sizes()), shape_text(noise_BCHW.sizes()));
+  }
+  return mean_BCHW + (0.5 * logvar_BCHW).exp() * noise_BCHW.to(mean_BCHW.options());
+}
+
+Tensor Posterior::kl() const {
+  const at::ScalarType dtype = at::promote_types(mean_BCHW.scalar_type(), at::kFloat);
+  const Tensor mean = mean_BCHW.to(dtype);
+  const Tensor logvar = logvar_BCHW.to(dtype);
+  return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1);
 }
 
 Autoencoder::Autoencoder(const AutoencoderConfig& config)

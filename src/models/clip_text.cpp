@@ -6,9 +6,8 @@
 
 #include <easel/base/error.h>
 #include <easel/ops/activation.h>
-#include <easel/ops/attention.h>
 
-#include "config_checks.h"
+#include "clip_tower.h"
 
 namespace easel {
 namespace {
@@ -23,57 +22,17 @@ const ClipTextConfig& checked(const ClipTextConfig& config) {
 void check(const ClipTextConfig& config) {
   using models::check_range;
   check_range("text encoder config: vocab_size", config.vocab_size, 1, int64_t{1} << 31);
-  check_range("text encoder config: hidden_size", config.hidden_size, 1, models::kMaxChannels);
-  check_range("text encoder config: intermediate_size", config.intermediate_size, 1,
-              models::kMaxChannels);
-  check_range("text encoder config: num_hidden_layers", config.num_hidden_layers, 1,
-              models::kMaxLayers);
-  check_range("text encoder config: num_attention_heads", config.num_attention_heads, 1,
-              config.hidden_size);
   check_range("text encoder config: max_position_embeddings", config.max_position_embeddings, 1,
               models::kMaxChannels);
-  if (config.hidden_size % config.num_attention_heads != 0) {
-    fail_usage("text encoder config: hidden_size {} is not a multiple of num_attention_heads {}",
-               config.hidden_size, config.num_attention_heads);
-  }
-  if (config.hidden_act != "quick_gelu" && config.hidden_act != "gelu") {
-    fail_usage("text encoder config: hidden_act is '{}'; known: gelu, quick_gelu",
-               printable(config.hidden_act));
-  }
-  if (!(config.layer_norm_eps > 0 && config.layer_norm_eps < 1)) {
-    fail_usage("text encoder config: layer_norm_eps is {}; it must be between 0 and 1",
-               config.layer_norm_eps);
-  }
-}
-
-ClipTextLayer::ClipTextLayer(const ClipTextConfig& config)
-    : layer_norm1(config.hidden_size, config.layer_norm_eps),
-      q_proj(config.hidden_size, config.hidden_size),
-      k_proj(config.hidden_size, config.hidden_size),
-      v_proj(config.hidden_size, config.hidden_size),
-      out_proj(config.hidden_size, config.hidden_size),
-      layer_norm2(config.hidden_size, config.layer_norm_eps),
-      fc1(config.hidden_size, config.intermediate_size),
-      fc2(config.intermediate_size, config.hidden_size),
-      heads(config.num_attention_heads),
-      quick_gelu(config.hidden_act == "quick_gelu") {}
-
-Tensor ClipTextLayer::forward(const Tensor& x_BTD) const {
-  Tensor h = layer_norm1.forward(x_BTD);
-  h = ops::attention(q_proj.forward(h), k_proj.forward(h), v_proj.forward(h), heads,
-                     /*causal=*/true);
-  const Tensor x = ops::add(out_proj.forward(h), x_BTD);
-  h = fc1.forward(layer_norm2.forward(x));
-  return ops::add(fc2.forward(quick_gelu ? ops::quick_gelu(h) : ops::gelu(h)), x);
+  models::check_transformer("text encoder config", config);
 }
 
 ClipText::ClipText(const ClipTextConfig& config)
     : config_(checked(config)),
       token_embedding_(config.vocab_size, config.hidden_size),
       position_embedding_(config.max_position_embeddings, config.hidden_size),
-      final_layer_norm_(config.hidden_size, config.layer_norm_eps) {
-  for (int64_t i = 0; i < config.num_hidden_layers; ++i) layers_.emplace_back(config);
-}
+      layers_(models::clip_layers(config, /*causal=*/true)),
+      final_layer_norm_(config.hidden_size, config.layer_norm_eps) {}
 
 Tensor ClipText::forward(const Tensor& tokens_BT, int64_t clip_skip) const {
   if (clip_skip < 1 || clip_skip > config_.num_hidden_layers) {

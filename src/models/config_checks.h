@@ -21,12 +21,13 @@ inline void check_range(std::string_view name, int64_t value, int64_t low, int64
   }
 }
 
-// Throws Error (Usage) unless 32 divides the channels: every group norm has 32 groups.
-inline void check_groups(std::string_view name, int64_t channels) {
+// Throws Error (Usage) unless the groups of the group norms divide the channels.
+inline void check_groups(std::string_view name, int64_t channels, int64_t groups) {
+  check_range("norm_num_groups", groups, 1, kMaxChannels);
   check_range(name, channels, 1, kMaxChannels);
-  if (channels % 32 != 0) {
-    fail_usage("{} is {}; it must be a multiple of 32, the number of groups of the group norms",
-               name, channels);
+  if (channels % groups != 0) {
+    fail_usage("{} is {}; it must be a multiple of norm_num_groups, which is {}", name, channels,
+               groups);
   }
 }
 

@@ -22,18 +22,26 @@ nn::ResBlock res_block(const UNetConfig& config, int64_t in, int64_t out,
                        .time_channels = time_channels(config),
                        .scale_shift = config.use_scale_shift_norm,
                        .resample = resample,
-                       .eps = kEps});
+                       .eps = kEps,
+                       .norm_groups = config.norm_num_groups,
+                       .dropout = config.dropout,
+                       .use_checkpoint = config.use_checkpoint});
 }
 
 UNetAttention attention(const UNetConfig& config, int64_t channels,
                         const UNetPlan::Attention& shape) {
-  if (!config.use_spatial_transformer) return nn::AttentionBlock(channels, shape.heads, kEps);
+  if (!config.use_spatial_transformer) {
+    return nn::AttentionBlock(channels, shape.heads, kEps, config.norm_num_groups,
+                              config.use_checkpoint);
+  }
   return nn::SpatialTransformer({.channels = channels,
                                  .heads = shape.heads,
                                  .head_channels = shape.head_channels,
                                  .context_channels = *config.context_dim,
                                  .depth = config.transformer_depth,
-                                 .use_linear = config.use_linear_in_transformer});
+                                 .use_linear = config.use_linear_in_transformer,
+                                 .norm_groups = config.norm_num_groups,
+                                 .use_checkpoint = config.use_checkpoint});
 }
 
 // The resnets and attentions that down and up blocks have in common.
@@ -95,7 +103,7 @@ UNet::UNet(const UNetConfig& config, const UNetPlan& plan)
       time_linear_1_(config.model_channels, time_channels(config)),
       time_linear_2_(time_channels(config), time_channels(config)),
       mid_block_(mid_block(config, plan)),
-      conv_norm_out_(config.model_channels, kEps),
+      conv_norm_out_(config.model_channels, kEps, config.norm_num_groups),
       conv_out_(config.model_channels, config.out_channels, 3, 1, 1) {
   if (config.num_classes) class_embedding_.emplace(*config.num_classes, time_channels(config));
   for (const UNetPlan::Block& block : plan.down) down_blocks_.push_back(down_block(config, block));

@@ -21,7 +21,8 @@ void check_fields(const UNetConfig& config) {
         "all levels or one per level",
         config.num_res_blocks.size(), config.channel_mult.size());
   }
-  models::check_groups("UNet config: model_channels", config.model_channels);
+  models::check_groups("UNet config: model_channels", config.model_channels,
+                       config.norm_num_groups);
   for (const int64_t mult : config.channel_mult) {
     check_range("UNet config: a value of channel_mult", mult, 1, models::kMaxChannels);
     check_range("UNet config: model_channels times a value of channel_mult",

@@ -13,11 +13,11 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias) : weight(parameter({out,
 
 Tensor Linear::forward(const Tensor& x) const { return ops::linear(x, weight, bias); }
 
-Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride_, int64_t padding_)
-    : weight(parameter({out, in, kernel, kernel})),
-      bias(parameter({out})),
-      stride(stride_),
-      padding(padding_) {}
+Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride_, int64_t padding_,
+               bool with_bias)
+    : weight(parameter({out, in, kernel, kernel})), stride(stride_), padding(padding_) {
+  if (with_bias) bias = parameter({out});
+}
 
 Tensor Conv2d::forward(const Tensor& x_BCHW) const {
   return ops::conv2d(x_BCHW, weight, bias, stride, padding);

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <easel/nn/checkpoint.h>
+#include <easel/nn/training_mode.h>
 #include <easel/ops/activation.h>
 #include <easel/ops/resample.h>
 
@@ -23,12 +25,14 @@ Tensor resampled(const Tensor& x_BCHW, Resample resample) {
 }  // namespace
 
 ResBlock::ResBlock(const ResBlockOptions& o)
-    : norm1(o.in_channels, o.eps),
+    : norm1(o.in_channels, o.eps, o.norm_groups),
       conv1(o.in_channels, o.out_channels, 3, 1, 1),
-      norm2(o.out_channels, o.eps),
+      norm2(o.out_channels, o.eps, o.norm_groups),
       conv2(o.out_channels, o.out_channels, 3, 1, 1),
       scale_shift(o.scale_shift),
-      resample(o.resample) {
+      resample(o.resample),
+      dropout(o.dropout),
+      use_checkpoint(o.use_checkpoint) {
   if (o.time_channels) {
     time_emb_proj.emplace(o.time_channels, o.out_channels * (o.scale_shift ? 2 : 1));
   }
@@ -38,6 +42,11 @@ ResBlock::ResBlock(const ResBlockOptions& o)
 Tensor ResBlock::forward(const Tensor& x_BCHW, const Tensor& time_BD) const {
   TORCH_CHECK(time_BD.defined() == time_emb_proj.has_value(),
               "ResBlock: the time embedding and the block do not match");
+  return checkpoint(*this, use_checkpoint, {x_BCHW, time_BD},
+                    [this](const auto& inputs) { return forward_block(inputs[0], inputs[1]); });
+}
+
+Tensor ResBlock::forward_block(const Tensor& x_BCHW, const Tensor& time_BD) const {
   // Each step lets go of the one before: at 512 x 512 the autoencoder's are 256 MiB each.
   Tensor h = resampled(norm1.forward_silu(x_BCHW), resample);
   h = conv1.forward(h);
@@ -53,7 +62,7 @@ Tensor ResBlock::forward(const Tensor& x_BCHW, const Tensor& time_BD) const {
       h = norm2.forward_silu(h);
     }
   }
-  h = conv2.forward(h);
+  h = conv2.forward(nn::dropout(h, dropout));
   const Tensor x = resampled(x_BCHW, resample);
   return ops::add(std::move(h), conv_shortcut ? conv_shortcut->forward(x) : x);
 }

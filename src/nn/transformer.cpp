@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <easel/nn/checkpoint.h>
 #include <easel/ops/activation.h>
 #include <easel/ops/attention.h>
 #include <easel/ops/linear.h>
@@ -32,30 +33,43 @@ Tensor Attention::forward(const Tensor& x_BTD, const Tensor& context_BSD) const 
       ops::attention(to_q.forward(x_BTD), to_k.forward(source), to_v.forward(source), heads));
 }
 
-AttentionBlock::AttentionBlock(int64_t channels, int64_t heads, double eps)
-    : group_norm(channels, eps),
+AttentionBlock::AttentionBlock(int64_t channels, int64_t heads, double eps, int64_t norm_groups,
+                               bool use_checkpoint_)
+    : group_norm(channels, eps, norm_groups),
       attention({.query_channels = channels,
                  .context_channels = channels,
                  .heads = heads,
                  .head_channels = channels / heads,
-                 .qkv_bias = true}) {}
+                 .qkv_bias = true}),
+      use_checkpoint(use_checkpoint_) {}
 
 Tensor AttentionBlock::forward(const Tensor& x_BCHW) const {
+  return checkpoint(*this, use_checkpoint, {x_BCHW},
+                    [this](const auto& inputs) { return forward_block(inputs[0]); });
+}
+
+Tensor AttentionBlock::forward_block(const Tensor& x_BCHW) const {
   const Tensor h_BTD = attention.forward(to_tokens(group_norm.forward(x_BCHW)));
   return ops::add(to_map(h_BTD, x_BCHW.size(2), x_BCHW.size(3)), x_BCHW);
 }
 
 TransformerBlock::TransformerBlock(int64_t channels, int64_t context_channels, int64_t heads,
-                                   int64_t head_channels)
+                                   int64_t head_channels, bool use_checkpoint_)
     : norm1(channels),
       attn1({channels, channels, heads, head_channels}),
       norm2(channels),
       attn2({channels, context_channels, heads, head_channels}),
       norm3(channels),
       ff_in(channels, channels * 4 * 2),
-      ff_out(channels * 4, channels) {}
+      ff_out(channels * 4, channels),
+      use_checkpoint(use_checkpoint_) {}
 
 Tensor TransformerBlock::forward(const Tensor& x_BTD, const Tensor& context_BSD) const {
+  return checkpoint(*this, use_checkpoint, {x_BTD, context_BSD},
+                    [this](const auto& inputs) { return forward_block(inputs[0], inputs[1]); });
+}
+
+Tensor TransformerBlock::forward_block(const Tensor& x_BTD, const Tensor& context_BSD) const {
   Tensor x = ops::add(attn1.forward(norm1.forward(x_BTD)), x_BTD);
   x = ops::add(attn2.forward(norm2.forward(x), context_BSD), x);
   return ops::add(ff_out.forward(ops::geglu(ff_in.forward(norm3.forward(x)))), x);
@@ -70,12 +84,12 @@ Tensor SpatialTransformer::Projection::forward(const Tensor& x_BTD) const {
 }
 
 SpatialTransformer::SpatialTransformer(const SpatialTransformerOptions& o)
-    : norm(o.channels, 1e-6),
+    : norm(o.channels, 1e-6, o.norm_groups),
       proj_in(o.channels, o.heads * o.head_channels, o.use_linear),
       proj_out(o.heads * o.head_channels, o.channels, o.use_linear) {
   for (int64_t i = 0; i < o.depth; ++i) {
     transformer_blocks.emplace_back(o.heads * o.head_channels, o.context_channels, o.heads,
-                                    o.head_channels);
+                                    o.head_channels, o.use_checkpoint);
   }
 }
 

@@ -22,7 +22,10 @@ Tensor geglu(const Tensor& x) {
 
 Tensor add(Tensor&& x, const Tensor& y) {
   // y.requires_grad() too: recording would otherwise have to start in place.
-  return x.requires_grad() || y.requires_grad() ? x + y : x.add_(y);
+  // Two dtypes, as under autocast: in place would keep the narrower one, with gradients or without.
+  const bool in_place =
+      !x.requires_grad() && !y.requires_grad() && x.scalar_type() == y.scalar_type();
+  return in_place ? x.add_(y) : x + y;
 }
 
 }  // namespace easel::ops

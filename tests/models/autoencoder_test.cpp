@@ -1,5 +1,6 @@
 #include "easel/models/autoencoder.h"
 
+#include <cmath>
 #include <functional>
 #include <map>
 
@@ -41,7 +42,7 @@ TEST_P(AutoencoderParity, MatchesTheReferenceNetwork) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, AutoencoderParity, testing::ValuesIn(cases().names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& given) { return given.param; });
 
 TEST(Autoencoder, HasTheParametersOfStableDiffusionV1) {
   const Autoencoder autoencoder{AutoencoderConfig{}};
@@ -129,6 +130,19 @@ TEST(Autoencoder, RunsOnCuda) {
                          cases().tensor(name, "decoded"), name + " " + dtype_name(dtype));
     }
   }
+}
+
+TEST(Posterior, SamplesWithTheNoiseGivenAndKnowsItsDivergence) {
+  const Posterior posterior{test::hashed_tensor("mean", {2, 3, 1, 2}),
+                            test::hashed_tensor("logvar", {2, 3, 1, 2})};
+  const Tensor noise = test::hashed_tensor("noise", {2, 3, 1, 2});
+  test::expect_close(posterior.sample(noise),
+                     posterior.mean_BCHW + (posterior.logvar_BCHW / 2).exp() * noise, 1e-6);
+  EXPECT_THROW(posterior.sample(at::zeros({1, 3, 1, 2})), Error);
+  // The divergence of N(m, s^2) from N(0, 1) in one dimension.
+  const Posterior one{at::full({1, 1, 1, 1}, 0.3, at::kDouble),
+                      at::full({1, 1, 1, 1}, std::log(0.25), at::kDouble)};
+  EXPECT_NEAR(one.kl().item<double>(), -std::log(0.5) + (0.25 + 0.09) / 2 - 0.5, 1e-12);
 }
 
 TEST(AutoencoderInput, OfAWrongShapeIsAnErrorThatSaysTheRightOne) {

@@ -45,7 +45,7 @@ TEST_P(ClipTextParity, MatchesTransformersForEveryClipSkipAndLength) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, ClipTextParity, testing::ValuesIn(cases().names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& given) { return given.param; });
 
 TEST(ClipText, HasTheParametersOfViTL14) {
   const ClipText model{ClipTextConfig{}};

@@ -70,7 +70,7 @@ TEST_P(UNetParity, MatchesTheReferenceNetwork) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, UNetParity, testing::ValuesIn(cases().names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& given) { return given.param; });
 
 TEST(UNet, HasTheParametersOfStableDiffusionV1) {
   const UNet unet(sd_v1());
@@ -185,7 +185,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, UNetGradient,
                          testing::Values("compvis_heads_legacy", "compvis_plain_classes",
                                          "compvis_updown_scale_shift", "compvis_pooling",
                                          "diffusers_linear"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& given) { return given.param; });
 
 TEST(UNet, RunsInHalfPrecision) {
   for (const at::ScalarType dtype : {at::kHalf, at::kBFloat16}) {

@@ -1,4 +1,5 @@
-// The cases of a file that scripts/fixtures/models.py wrote: configs, inputs and outputs.
+// The cases of a file that scripts/fixtures/models.py or clip.py wrote: configs, inputs and
+// outputs.
 #pragma once
 
 #include <map>
@@ -10,6 +11,7 @@
 
 #include <easel/io/tensor_file.h>
 #include <easel/models/autoencoder.h>
+#include <easel/models/clip.h>
 #include <easel/models/clip_text.h>
 #include <easel/models/unet.h>
 
@@ -69,6 +71,7 @@ class ModelCases {
     read.flag("use_linear_in_transformer", c.use_linear_in_transformer);
     read.flag("legacy", c.legacy);
     read.number("num_classes", c.num_classes);
+    read.number("norm_num_groups", c.norm_num_groups);
     read.done();
     return c;
   }
@@ -86,21 +89,28 @@ class ModelCases {
     read.list("ch_mult", c.ch_mult);
     read.number("num_res_blocks", c.num_res_blocks);
     read.list("attn_resolutions", c.attn_resolutions);
+    read.number("norm_num_groups", c.norm_num_groups);
     read.done();
     return c;
   }
 
   ClipTextConfig clip_text(const std::string& name) const {
-    ClipTextConfig c;
     Reader read{fields_.at(name)};
-    read.number("vocab_size", c.vocab_size);
-    read.number("hidden_size", c.hidden_size);
-    read.number("intermediate_size", c.intermediate_size);
-    read.number("num_hidden_layers", c.num_hidden_layers);
-    read.number("num_attention_heads", c.num_attention_heads);
-    read.number("max_position_embeddings", c.max_position_embeddings);
-    c.hidden_act = read.take("hidden_act").value();
-    c.layer_norm_eps = std::stod(read.take("layer_norm_eps").value());
+    const ClipTextConfig config = clip_text(read, "");
+    read.done();
+    return config;
+  }
+
+  ClipConfig clip(const std::string& name) const {
+    ClipConfig c;
+    Reader read{fields_.at(name)};
+    c.text = clip_text(read, "text_");
+    read.number("vision_num_channels", c.vision.num_channels);
+    read.number("vision_image_size", c.vision.image_size);
+    read.number("vision_patch_size", c.vision.patch_size);
+    transformer(read, "vision_", c.vision);
+    read.number("projection_dim", c.projection_dim);
+    read.number("eos_token_id", c.eos_token_id);
     read.done();
     return c;
   }
@@ -132,6 +142,25 @@ class ModelCases {
       if (!fields.empty()) throw std::runtime_error("unread field " + fields.begin()->first);
     }
   };
+
+  // The fields that the configs of CLIP's towers share.
+  template <class Config>
+  static void transformer(Reader& read, const std::string& prefix, Config& c) {
+    read.number(prefix + "hidden_size", c.hidden_size);
+    read.number(prefix + "intermediate_size", c.intermediate_size);
+    read.number(prefix + "num_hidden_layers", c.num_hidden_layers);
+    read.number(prefix + "num_attention_heads", c.num_attention_heads);
+    c.hidden_act = read.take(prefix + "hidden_act").value();
+    c.layer_norm_eps = std::stod(read.take(prefix + "layer_norm_eps").value());
+  }
+
+  static ClipTextConfig clip_text(Reader& read, const std::string& prefix) {
+    ClipTextConfig c;
+    read.number(prefix + "vocab_size", c.vocab_size);
+    read.number(prefix + "max_position_embeddings", c.max_position_embeddings);
+    transformer(read, prefix, c);
+    return c;
+  }
 
   TensorFile file_;
   std::map<std::string, std::map<std::string, std::string>> fields_;

@@ -32,7 +32,8 @@ struct AutoencoderConfig {
   std::vector<int64_t> ch_mult = {1, 2, 4, 4};
   int64_t num_res_blocks = 2;
   std::vector<int64_t> attn_resolutions;
-  double dropout = 0;
+  double dropout = 0;            // of residual blocks, in training mode only (nn/training_mode.h)
+  int64_t norm_num_groups = 32;  // diffusers' name; CompVis's code has 32 throughout
 
   // Pixels per latent along a side: 2^(levels - 1).
   int64_t downsampling() const { return int64_t{1} << (ch_mult.size() - 1); }
@@ -45,6 +46,13 @@ void check(const AutoencoderConfig& config);
 struct Posterior {
   Tensor mean_BCHW;
   Tensor logvar_BCHW;
+
+  // mean + exp(logvar / 2) noise, in the mean's type; noise_BCHW is standard normal, of the mean's
+  // shape, on any device. Throws Error on another shape.
+  Tensor sample(const Tensor& noise_BCHW) const;
+  // The Kullback-Leibler divergence from the standard normal distribution, summed over each
+  // example: [B], in nats, float32 at least.
+  Tensor kl() const;
 };
 
 // Residual blocks, self-attention between them, and at most one resampling layer.

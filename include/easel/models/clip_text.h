@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <easel/base/tensor.h>
+#include <easel/models/clip_layer.h>
 #include <easel/nn/layers.h>
 
 namespace easel {
@@ -30,30 +31,6 @@ struct ClipTextConfig {
 
 // Throws Error (Usage) naming the field that cannot be honoured.
 void check(const ClipTextConfig& config);
-
-struct ClipTextLayer {
-  nn::LayerNorm layer_norm1;
-  nn::Linear q_proj, k_proj, v_proj, out_proj;
-  nn::LayerNorm layer_norm2;
-  nn::Linear fc1, fc2;
-  int64_t heads;
-  bool quick_gelu;
-
-  explicit ClipTextLayer(const ClipTextConfig& config);
-  Tensor forward(const Tensor& x_BTD) const;
-
-  template <class Self, class Visit>
-  static void members(Self& self, Visit&& visit) {
-    visit("layer_norm1", self.layer_norm1);
-    visit("self_attn.q_proj", self.q_proj);
-    visit("self_attn.k_proj", self.k_proj);
-    visit("self_attn.v_proj", self.v_proj);
-    visit("self_attn.out_proj", self.out_proj);
-    visit("layer_norm2", self.layer_norm2);
-    visit("mlp.fc1", self.fc1);
-    visit("mlp.fc2", self.fc2);
-  }
-};
 
 class ClipText {
  public:
@@ -77,7 +54,7 @@ class ClipText {
   ClipTextConfig config_;
   nn::Embedding token_embedding_;
   nn::Embedding position_embedding_;
-  std::vector<ClipTextLayer> layers_;
+  std::vector<ClipLayer> layers_;
   nn::LayerNorm final_layer_norm_;
 };
 

@@ -30,8 +30,8 @@ struct UNetConfig {
   int64_t out_channels = 4;
   std::vector<int64_t> num_res_blocks = {2, 2, 2, 2};      // one per level
   std::vector<int64_t> attention_resolutions = {4, 2, 1};  // downsampling factors with attention
-  double dropout = 0;                                      // for training; no effect in inference
-  std::vector<int64_t> channel_mult = {1, 2, 4, 4};        // one per level
+  double dropout = 0;                                // of residual blocks, in training mode only
+  std::vector<int64_t> channel_mult = {1, 2, 4, 4};  // one per level
   bool conv_resample = true;  // convolutions (true) or average pooling and plain nearest-neighbour
   int64_t num_heads = -1;     // heads per attention layer, or -1: from num_head_channels
   int64_t num_head_channels = -1;   // features per head, or -1: from num_heads
@@ -45,7 +45,8 @@ struct UNetConfig {
   bool use_linear_in_transformer = false;
   bool legacy = true;                  // CompVis's older head-size rule
   std::optional<int64_t> num_classes;  // class-conditional ("adm")
-  bool use_checkpoint = false;         // activation checkpointing in training
+  bool use_checkpoint = false;         // activation checkpointing, in training mode only
+  int64_t norm_num_groups = 32;        // diffusers' name; CompVis's code has 32 throughout
 };
 
 // Throws Error (Usage) naming the field that cannot be honoured.

@@ -29,11 +29,12 @@ struct Linear {
 // [B, in, H, W] -> [B, out, H', W'], zero padding on all sides.
 struct Conv2d {
   Tensor weight;  // [out, in, kernel, kernel]
-  Tensor bias;    // [out]
+  Tensor bias;    // [out], or undefined
   int64_t stride;
   int64_t padding;
 
-  Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1, int64_t padding = 0);
+  Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1, int64_t padding = 0,
+         bool with_bias = true);
   Tensor forward(const Tensor& x_BCHW) const;
 
   template <class Self, class Visit>
@@ -49,7 +50,7 @@ struct GroupNorm {
   int64_t groups;
   double eps;
 
-  // Every group norm of Stable Diffusion has 32 groups.
+  // Every group norm of the published Stable Diffusion models has 32 groups.
   explicit GroupNorm(int64_t channels, double eps, int64_t groups = 32);
   Tensor forward(const Tensor& x) const;
   Tensor forward_silu(const Tensor& x) const;  // silu(forward(x))

@@ -55,24 +55,24 @@ struct is_variant : std::false_type {};
 template <class... T>
 struct is_variant<std::variant<T...>> : std::true_type {};
 
-template <class Member, class TensorPointer>
-void collect(Member& member, const std::string& name,
-             std::vector<NamedParameter<TensorPointer>>& parameters) {
+// visit(value, name) for every parameter and every module at and below `member`.
+template <class Member, class Visit>
+void visit_all(Member& member, const std::string& name, const Visit& visit) {
   using Plain = std::remove_const_t<Member>;
   if constexpr (std::is_same_v<Plain, Tensor>) {
-    if (member.defined()) parameters.push_back({name, &member});
+    if (member.defined()) visit(member, std::as_const(name));
   } else if constexpr (is_vector<Plain>::value) {
     for (size_t i = 0; i < member.size(); ++i) {
-      collect(member[i], name + "." + std::to_string(i), parameters);
+      visit_all(member[i], name + "." + std::to_string(i), visit);
     }
   } else if constexpr (is_optional<Plain>::value) {
-    if (member) collect(*member, name, parameters);
+    if (member) visit_all(*member, name, visit);
   } else if constexpr (is_variant<Plain>::value) {
-    std::visit([&](auto& chosen) { collect(chosen, name, parameters); }, member);
+    std::visit([&](auto& chosen) { visit_all(chosen, name, visit); }, member);
   } else {
+    visit(member, std::as_const(name));
     Plain::members(member, [&](std::string_view child, auto& value) {
-      collect(value, name.empty() ? std::string(child) : name + "." + std::string(child),
-              parameters);
+      visit_all(value, name.empty() ? std::string(child) : name + "." + std::string(child), visit);
     });
   }
 }
@@ -84,8 +84,21 @@ template <class Module>
 auto named_parameters(Module& module) {
   using TensorPointer = std::conditional_t<std::is_const_v<Module>, const Tensor*, Tensor*>;
   std::vector<NamedParameter<TensorPointer>> parameters;
-  detail::collect(module, std::string(), parameters);
+  detail::visit_all(module, std::string(), [&](auto& value, const std::string& name) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(value)>, Tensor>) {
+      parameters.push_back({name, &value});
+    }
+  });
   return parameters;
+}
+
+// Calls visit(module, name) for the module itself (its name is empty) and for every module in it, a
+// module before those that it holds. `visit` takes any type of module: a generic lambda.
+template <class Module, class Visit>
+void visit_modules(Module& module, const Visit& visit) {
+  detail::visit_all(module, std::string(), [&](auto& value, const std::string& name) {
+    if constexpr (!std::is_same_v<std::remove_cvref_t<decltype(value)>, Tensor>) visit(value, name);
+  });
 }
 
 // A parameter of this shape without storage: float32 on the meta device.

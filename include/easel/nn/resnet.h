@@ -17,6 +17,9 @@ struct ResBlockOptions {
   bool scale_shift = false;            // the embedding scales and shifts norm2's output (FiLM)
   Resample resample = Resample::None;  // by two, between norm1 and conv1 and on the shortcut
   double eps = 1e-5;
+  int64_t norm_groups = 32;
+  double dropout = 0;           // before conv2, in training mode (nn/training_mode.h)
+  bool use_checkpoint = false;  // activation checkpointing, in training mode (nn/checkpoint.h)
 };
 
 struct ResBlock {
@@ -28,6 +31,8 @@ struct ResBlock {
   std::optional<Conv2d> conv_shortcut;  // 1 x 1, where the number of channels changes
   bool scale_shift;
   Resample resample;
+  double dropout;
+  bool use_checkpoint;
 
   explicit ResBlock(const ResBlockOptions& options);
 
@@ -44,6 +49,9 @@ struct ResBlock {
     visit("conv2", self.conv2);
     visit("conv_shortcut", self.conv_shortcut);
   }
+
+ private:
+  Tensor forward_block(const Tensor& x_BCHW, const Tensor& time_BD) const;
 };
 
 // Halves H and W.

@@ -38,8 +38,10 @@ struct Attention {
 struct AttentionBlock {
   GroupNorm group_norm;
   Attention attention;
+  bool use_checkpoint;  // activation checkpointing, in training mode (nn/checkpoint.h)
 
-  AttentionBlock(int64_t channels, int64_t heads, double eps);
+  AttentionBlock(int64_t channels, int64_t heads, double eps, int64_t norm_groups = 32,
+                 bool use_checkpoint = false);
   Tensor forward(const Tensor& x_BCHW) const;
 
   template <class Self, class Visit>
@@ -47,6 +49,9 @@ struct AttentionBlock {
     visit("group_norm", self.group_norm);
     Attention::members(self.attention, visit);
   }
+
+ private:
+  Tensor forward_block(const Tensor& x_BCHW) const;
 };
 
 // Self-attention, attention to the context, GEGLU feed-forward, each behind a layer norm and with a
@@ -58,9 +63,10 @@ struct TransformerBlock {
   Attention attn2;
   LayerNorm norm3;
   Linear ff_in, ff_out;
+  bool use_checkpoint;
 
-  TransformerBlock(int64_t channels, int64_t context_channels, int64_t heads,
-                   int64_t head_channels);
+  TransformerBlock(int64_t channels, int64_t context_channels, int64_t heads, int64_t head_channels,
+                   bool use_checkpoint = false);
   Tensor forward(const Tensor& x_BTD, const Tensor& context_BSD) const;
 
   template <class Self, class Visit>
@@ -73,6 +79,9 @@ struct TransformerBlock {
     visit("ff.net.0.proj", self.ff_in);
     visit("ff.net.2", self.ff_out);
   }
+
+ private:
+  Tensor forward_block(const Tensor& x_BTD, const Tensor& context_BSD) const;
 };
 
 struct SpatialTransformerOptions {
@@ -82,6 +91,8 @@ struct SpatialTransformerOptions {
   int64_t context_channels;
   int64_t depth = 1;        // number of transformer blocks
   bool use_linear = false;  // proj_in and proj_out are linear [O, I]; else 1 x 1 convolutions
+  int64_t norm_groups = 32;
+  bool use_checkpoint = false;  // of each transformer block
 };
 
 // A transformer over the positions of a feature map. The projections map every position by itself
