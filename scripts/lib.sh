@@ -53,3 +53,12 @@ compile() {
   fi
   logged "building $*" cmake --build "$build" --parallel "$(jobs)" --target "$@"
 }
+
+# shapes MODULE ARGUMENT...: becomes the module of scripts/shapes, in the project's own environment.
+shapes() {
+  local module=$1
+  shift
+  "$venv/bin/python" -c 'import numpy, PIL, sentencepiece' 2>/dev/null ||
+    die "scripts/$(basename "$0") needs Python packages that are not there; run scripts/setup"
+  PYTHONPATH=$root/scripts exec "$venv/bin/python" -m "shapes.$module" "$@"
+}
