@@ -135,17 +135,7 @@ int main_program(std::span<const char* const> arguments) {
   CheckpointOptions options;
   const std::vector<Option> list = options_of(options);
   std::vector<std::string> words;
-  std::vector<const char*> rest;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view argument = arguments[i];
-    if (!argument.starts_with("-")) {
-      words.emplace_back(argument);
-      continue;
-    }
-    rest.push_back(arguments[i]);
-    if (takes_next(list, argument) && i + 1 < arguments.size()) rest.push_back(arguments[++i]);
-  }
-  parse_arguments(list, rest);
+  parse_arguments(list, arguments, &words);
   if (options.help) {
     CheckpointOptions defaults;
     print_stdout(std::string(kHelp) + help_text(options_of(defaults)));

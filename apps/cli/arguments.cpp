@@ -117,13 +117,18 @@ std::string label_of(const Option& option) {
 
 }  // namespace
 
-Given parse_arguments(std::span<const Option> options, std::span<const char* const> arguments) {
+Given parse_arguments(std::span<const Option> options, std::span<const char* const> arguments,
+                      std::vector<std::string>* positional) {
   Given given;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view argument = arguments[i];
     const Split split = split_argument(options, argument);
     if (!split.option) {
       if (argument.size() > 1 && argument[0] == '-') fail_unknown(options, split.name);
+      if (positional != nullptr) {
+        positional->emplace_back(argument);
+        continue;
+      }
       fail_usage(
           "unexpected argument '{}'; every value follows an option, and a text of several "
           "words stands in quotes: --prompt \"...\"",

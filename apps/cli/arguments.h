@@ -53,8 +53,9 @@ class Given {
 
 // Reads the arguments (without the program's name) into the options' fields. Throws Error (Usage)
 // on an unknown option (with the nearest known ones), a missing or malformed value, or a stray
-// argument.
-Given parse_arguments(std::span<const Option> options, std::span<const char* const> arguments);
+// argument; where `positional` is given, it receives the stray ones instead.
+Given parse_arguments(std::span<const Option> options, std::span<const char* const> arguments,
+                      std::vector<std::string>* positional = nullptr);
 
 // The options under their groups' headings, wrapped to `width` columns.
 std::string help_text(std::span<const Option> options, size_t width = 100);

@@ -12,6 +12,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kCompVisModel = "models/ldm/stable-diffusion-v1/model.ckpt";
+// The models that come with Easel, best first.
+constexpr std::string_view kShapesModel = "shapes";
 constexpr std::string_view kRandomModel = "random-tiny";
 constexpr std::string_view kRandomNotice =
     "this is a small model of random weights, which draws patterns and no real picture; give a "
@@ -28,9 +30,7 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
-// The model in a folder: the folder itself if it is diffusers', else its one checkpoint.
-fs::path model_in(const fs::path& folder) {
-  if (is_there(folder / "model_index.json")) return folder;
+std::vector<fs::path> checkpoints_in(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
@@ -38,12 +38,25 @@ fs::path model_in(const fs::path& folder) {
     if (extension == ".ckpt" || extension == ".safetensors") files.push_back(entry.path());
   }
   if (error) fail("cannot read the folder {}: {}", folder.string(), error.message());
+  return files;
+}
+
+// The model in a folder: the folder itself if it is diffusers', else its one checkpoint.
+fs::path model_in(const fs::path& folder) {
+  if (is_there(folder / "model_index.json")) return folder;
+  const std::vector<fs::path> files = checkpoints_in(folder);
   if (files.size() == 1) return files.front();
   fail(
       "the folder {} is no diffusers model (it has no model_index.json) and holds {} checkpoints, "
-      "where "
-      "one is needed; name the file",
+      "where one is needed; name the file",
       folder.string(), files.empty() ? std::string("no") : std::to_string(files.size()));
+}
+
+// Whether a folder of models/ is there with anything in it to draw with: the shapes' folder also
+// holds its card and logs, with or without the weights.
+bool holds_model(const fs::path& folder) {
+  return is_folder(folder) &&
+         (is_there(folder / "model_index.json") || !checkpoints_in(folder).empty());
 }
 
 std::string notice_of(const fs::path& model) {
@@ -58,8 +71,10 @@ std::string notice_of(const fs::path& model) {
 FoundModel find_model(const fs::path& asked, const fs::path& data) {
   if (asked.empty()) {
     if (is_there(kCompVisModel)) return {.path = kCompVisModel, .notice = {}};
-    for (const fs::path& models : {fs::path("models"), data / "models"}) {
-      if (is_folder(models / kRandomModel)) return find_model(models / kRandomModel, data);
+    for (const std::string_view name : {kShapesModel, kRandomModel}) {
+      for (const fs::path& models : {fs::path("models"), data / "models"}) {
+        if (holds_model(models / name)) return find_model(models / name, data);
+      }
     }
     fail(
         "there is no model: {} does not exist and none comes with this installation; give one with "

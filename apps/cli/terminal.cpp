@@ -122,23 +122,67 @@ void Terminal::step(int64_t batch, int64_t batches, int64_t step, int64_t steps)
   std::string text = batches > 1 ? fmt::format("batch {}/{}, ", batch, batches) : std::string();
   text += fmt::format("step {}/{}", step, steps);
   if (pace) text += fmt::format(", {}, {} left", pace_text(*pace), duration_text(left));
+  show_progress(text, step, steps);
+}
+
+// As a bar, or as a line now and then.
+void Terminal::show_progress(const std::string& text, int64_t done, int64_t all) {
   if (style_ == ProgressStyle::Lines) {
-    if (step != 1 && step != steps && elapsed - last_line_ < kSecondsBetweenLines) return;
+    const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
+    if (done != 1 && done != all && elapsed - last_line_ < kSecondsBetweenLines) return;
     last_line_ = elapsed;
     return print(text);
   }
   const size_t width = terminal_width();
   const size_t room = width > text.size() + 5 ? std::min<size_t>(width - text.size() - 5, 40) : 0;
-  const auto filled = static_cast<size_t>(static_cast<double>(room) * static_cast<double>(step) /
-                                          static_cast<double>(std::max<int64_t>(steps, 1)));
+  const auto filled = static_cast<size_t>(static_cast<double>(room) * static_cast<double>(done) /
+                                          static_cast<double>(std::max<int64_t>(all, 1)));
   bar_ = fmt::format("[{:=<{}}{:{}}] {}", "", std::min(filled, room), "",
                      room - std::min(filled, room), text);
   if (bar_.size() >= width) bar_.resize(width - 1);
   write_stderr("\r\033[K" + bar_);
-  if (step == steps) {  // the finished bar stays out of the way of what follows
+  if (done == all) {  // the finished bar stays out of the way of what follows
     write_stderr("\r\033[K");
     bar_.clear();
   }
+}
+
+void Terminal::train_step(const TrainStep& at) {
+  const std::lock_guard lock(mutex_);
+  if (style_ == ProgressStyle::None) return;
+  if (batch_ != 1) {
+    batch_ = 1;
+    start_ = Clock::now();
+    last_line_ = 0;
+    first_step_ = at.step;
+  }
+  const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
+  const int64_t timed = at.step - first_step_;
+  const double left =
+      timed > 0 ? elapsed / static_cast<double>(timed) * static_cast<double>(at.steps - at.step)
+                : 0;
+  if (style_ == ProgressStyle::Json) {
+    return print(json_line({{"event", "step"},
+                            {"step", at.step},
+                            {"steps", at.steps},
+                            {"loss", at.loss},
+                            {"learning_rate", at.learning_rate},
+                            {"examples_per_second", at.examples_per_second},
+                            {"seconds_left", left}}));
+  }
+  std::string text = fmt::format("step {}/{}, loss {:.4g}, {:.3g} pictures/s", at.step, at.steps,
+                                 at.loss, at.examples_per_second);
+  if (timed > 0) text += fmt::format(", {} left", duration_text(left));
+  show_progress(text, at.step, at.steps);
+}
+
+void Terminal::count(std::string_view what, int64_t done, int64_t all) {
+  const std::lock_guard lock(mutex_);
+  if (style_ == ProgressStyle::None) return;
+  if (style_ == ProgressStyle::Json) {
+    return print(json_line({{"event", "count"}, {"what", what}, {"done", done}, {"all", all}}));
+  }
+  show_progress(fmt::format("{} {}/{}", what, done, all), done, all);
 }
 
 }  // namespace easel::cli

@@ -36,6 +36,16 @@ class Terminal {
   // Step `step` of `steps` of batch `batch` of `batches` (all from 1) is done.
   void step(int64_t batch, int64_t batches, int64_t step, int64_t steps);
 
+  // A training step is done.
+  struct TrainStep {
+    int64_t step, steps;
+    double loss, learning_rate, examples_per_second;
+  };
+  void train_step(const TrainStep& at);
+
+  // `done` of `all` of some preparation are done.
+  void count(std::string_view what, int64_t done, int64_t all);
+
   // A picture is in its file.
   void saved(std::string_view path, uint64_t seed);
 
@@ -45,6 +55,7 @@ class Terminal {
  private:
   void print(std::string_view line);
   void print_event(LogLevel level, std::string_view line);
+  void show_progress(const std::string& text, int64_t done, int64_t all);
 
   using Clock = std::chrono::steady_clock;
   std::mutex mutex_;
@@ -53,6 +64,7 @@ class Terminal {
   std::set<std::string, std::less<>> shown_;
   std::string bar_;  // as it stands on the screen now
   int64_t batch_ = 0;
+  int64_t first_step_ = 0;   // of training: the first that this process did
   Clock::time_point start_;  // when the first step of this batch was done
   double last_line_ = 0;     // seconds after start_ of the last line of ProgressStyle::Lines
 };

@@ -209,6 +209,20 @@ std::vector<std::string> ConfigMap::texts(std::string_view key) {
   return values;
 }
 
+std::vector<double> ConfigMap::numbers(std::string_view key) {
+  const Entry& entry = required(key, find(key));
+  if (!entry.value.IsSequence() || entry.value.size() > kMaxListLength) {
+    reject_type(entry, "a list of numbers");
+  }
+  std::vector<double> values;
+  for (const auto& item : entry.value) {
+    const auto value = as_number<double>(item);
+    if (!value || !std::isfinite(*value)) reject_type(entry, "a list of numbers");
+    values.push_back(*value);
+  }
+  return values;
+}
+
 ConfigMap ConfigMap::map(std::string_view key) {
   const Entry& entry = required(key, find(key));
   if (!entry.value.IsMap()) reject_type(entry, "a mapping");

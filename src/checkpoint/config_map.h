@@ -39,6 +39,7 @@ class ConfigMap {
   std::vector<int64_t> integer_or_list(std::string_view key, std::optional<int64_t> otherwise,
                                        IntegerRange range = {});
   std::vector<std::string> texts(std::string_view key);
+  std::vector<double> numbers(std::string_view key);
   ConfigMap map(std::string_view key);                          // must be there
   std::optional<ConfigMap> optional_map(std::string_view key);  // absent or null: nullopt
   bool is_text(std::string_view key) const;

@@ -118,27 +118,26 @@ class NewFolder {
   fs::path out_, temporary_;
 };
 
-std::map<std::string, std::string> tokenizer_of(const fs::path& in, const ModelConfig& config,
-                                                const ConvertOptions& options) {
-  std::map<std::string, std::string> files;
-  if (fs::is_directory(in / "tokenizer")) {
-    for (const auto& entry : fs::directory_iterator(in / "tokenizer")) {
-      if (entry.is_regular_file()) {
-        files[entry.path().filename().string()] = read_text_file(entry.path());
-      }
-    }
-    return files;
+std::map<std::string, std::string> tokenizer_files(const fs::path& in, const ModelConfig& config,
+                                                   const ConvertOptions& options) {
+  const int64_t length = config.text_encoder.max_position_embeddings;
+  if (!config.tokenizer.empty()) {
+    const fs::path path = config_folder(in, load_options(options)) / config.tokenizer;
+    const Tokenizer tokenizer = load_tokenizer({}, path.string(), config.text_encoder, {});
+    if (fs::is_directory(path)) return read_tokenizer_folder_files(path);
+    return tokenizer_folder_files(*tokenizer.sentencepiece(), length);
   }
+  if (fs::is_directory(in / "tokenizer")) return read_tokenizer_folder_files(in / "tokenizer");
   if (options.vocabulary.empty()) {
     fail_usage("a diffusers folder needs a tokenizer; give CLIP's bpe_simple_vocab_16e6.txt.gz");
   }
-  return tokenizer_folder_files(options.vocabulary, config.text_encoder.max_position_embeddings);
+  return tokenizer_folder_files(options.vocabulary, length);
 }
 
 void write_folder(const fs::path& in, const fs::path& out, const ModelConfig& config,
                   const Tensors& native, const ConvertOptions& options) {
   std::map<std::string, std::string> texts = diffusers_config_files(config);
-  for (auto& [name, text] : tokenizer_of(in, config, options)) texts["tokenizer/" + name] = text;
+  for (auto& [name, text] : tokenizer_files(in, config, options)) texts["tokenizer/" + name] = text;
   NewFolder folder(out);
   for (const auto& [name, text] : texts) {
     fs::create_directories((folder.path() / name).parent_path());
@@ -175,6 +174,18 @@ void refuse_existing(const fs::path& path, const ConvertOptions& options) {
   }
 }
 
+// Writes a SentencePiece tokenizer beside `out`. What is there already may stay if it is the same.
+void write_tokenizer(const fs::path& out, const TokenizerBeside& tokenizer,
+                     const ConvertOptions& options) {
+  for (const auto& [name, text] : tokenizer.files) {
+    const fs::path path = out.parent_path() / name;
+    if (fs::exists(path) && read_text_file(path) == text) continue;
+    refuse_existing(path, options);
+    if (path.has_parent_path()) fs::create_directories(path.parent_path());
+    write_text(path, text, options.if_exists);
+  }
+}
+
 // Keeps every tensor under its name.
 void convert_same_layout(const fs::path& in, const fs::path& out, ModelFiles files,
                          const FileInfo& info, const ConvertOptions& options) {
@@ -186,6 +197,7 @@ void convert_same_layout(const fs::path& in, const fs::path& out, ModelFiles fil
   cast(files.tensors, info, options, in.string());
   if (fs::exists(yaml_beside(in)) && yaml_beside(in) != yaml_beside(out)) {
     refuse_existing(yaml_beside(out), options);
+    write_tokenizer(out, tokenizer_named_in(yaml_beside(in)), options);
     write_text(yaml_beside(out), read_text_file(yaml_beside(in), 1 << 20), options.if_exists);
   }
   write_file(out, container_of(out), info.layout.value_or(WeightLayout::Diffusers), files.tensors,
@@ -219,7 +231,7 @@ void convert(const fs::path& in, const fs::path& out, const ConvertOptions& opti
   if (container == Container::Folder) layout = WeightLayout::Diffusers;
   if (options.layout) layout = *options.layout;
   const LoadOptions load = load_options(options);
-  const ModelConfig config = find_model_config(in, load);
+  ModelConfig config = find_model_config(in, load);
   Tensors native = load_native(in, config, load);
   for (auto& [name, tensor] : native) {
     if (options.dtype) tensor = tensor.to(*options.dtype);
@@ -228,8 +240,14 @@ void convert(const fs::path& in, const fs::path& out, const ConvertOptions& opti
     write_folder(in, out, config, native, options);
     return;
   }
+  TokenizerBeside tokenizer;
+  if (!config.tokenizer.empty()) {
+    tokenizer = tokenizer_beside(config_folder(in, load) / config.tokenizer, out);
+    config.tokenizer = tokenizer.name;
+  }
   const std::string yaml = config_beside(config, options);
   if (!yaml.empty()) refuse_existing(yaml_beside(out), options);
+  write_tokenizer(out, tokenizer, options);
   write_file(out, container, layout, from_native(config, native, layout), options.if_exists);
   if (!yaml.empty()) write_text(yaml_beside(out), yaml, options.if_exists);
 }

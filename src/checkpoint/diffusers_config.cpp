@@ -5,6 +5,7 @@
 #include <easel/base/error.h>
 #include <easel/checkpoint/model_config.h>
 #include <easel/io/file.h>
+#include <easel/text/sentencepiece_tokenizer.h>
 
 #include "config_map.h"
 #include "model_config_checks.h"
@@ -137,7 +138,7 @@ UNetConfig read_unet(const fs::path& path, int64_t& sample_size) {
   config.require("mid_block_scale_factor", "1", "expected 1");
   config.require("mid_block_type", "UNetMidBlock2DCrossAttn", "expected UNetMidBlock2DCrossAttn");
   config.require("norm_eps", "1e-5", "expected 1e-5");
-  config.require("norm_num_groups", "32", "expected 32");
+  unet.norm_num_groups = config.integer("norm_num_groups", 32, {.min = 1});
   config.require("only_cross_attention", "false", "every transformer attends to itself here");
   config.require("dual_cross_attention", "false", "two contexts");
   config.require("conv_in_kernel", "3", "expected 3");
@@ -187,9 +188,9 @@ AutoencoderConfig read_autoencoder(const fs::path& path, double& scale_factor) {
     if (down[level]) vae.attn_resolutions.push_back(vae.resolution >> level);
   }
   scale_factor = config.number("scaling_factor", 0.18215);
+  vae.norm_num_groups = config.integer("norm_num_groups", 32, {.min = 1});
 
   config.require("act_fn", "silu", "expected silu");
-  config.require("norm_num_groups", "32", "expected 32");
   config.require("mid_block_add_attention", "true", "expected true");
   config.require("use_quant_conv", "true", "expected true");
   config.require("use_post_quant_conv", "true", "expected true");
@@ -271,6 +272,9 @@ ModelConfig read_diffusers_config(const fs::path& folder) {
   model.unet = read_unet(folder / "unet" / "config.json", model.image_size);
   model.autoencoder = read_autoencoder(folder / "vae" / "config.json", model.scale_factor);
   model.text_encoder = read_text_encoder(folder / "text_encoder" / "config.json");
+  if (!SentencePieceTokenizer::model_file_in(folder / "tokenizer").empty()) {
+    model.tokenizer = "tokenizer";
+  }
   read_schedule(folder / "scheduler" / "scheduler_config.json", model);
   model.conditioning_key = model.unet.in_channels > model.autoencoder.embed_dim
                                ? ConditioningKey::Hybrid

@@ -200,7 +200,8 @@ void rename_vae(KeyRule& rule, const AutoencoderConfig& config) {
 }
 
 template <class Module>
-void append_parameters(const Module& module, Part part, std::vector<KeyRule>& rules) {
+std::vector<KeyRule> identity_rules(const Module& module, Part part) {
+  std::vector<KeyRule> rules;
   for (const auto& parameter : nn::named_parameters(module)) {
     KeyRule rule;
     rule.native = std::string(native_prefix(part)) + parameter.name;
@@ -208,31 +209,60 @@ void append_parameters(const Module& module, Part part, std::vector<KeyRule>& ru
     rule.shape = parameter.tensor->sizes().vec();
     rules.push_back(std::move(rule));
   }
+  return rules;
+}
+
+std::vector<KeyRule> unet_rules(const UNetConfig& config, WeightLayout layout) {
+  std::vector<KeyRule> rules = identity_rules(UNet(config), Part::UNet);
+  if (layout == WeightLayout::Diffusers) return rules;
+  const UNetPlan unet_plan = plan(config);
+  for (KeyRule& rule : rules) {
+    rename_unet(rule, config, unet_plan);
+    rule.foreign.insert(0, compvis_prefix(Part::UNet));
+  }
+  return rules;
+}
+
+std::vector<KeyRule> autoencoder_rules(const AutoencoderConfig& config, WeightLayout layout) {
+  std::vector<KeyRule> rules = identity_rules(Autoencoder(config), Part::Autoencoder);
+  if (layout == WeightLayout::Diffusers) return rules;
+  for (KeyRule& rule : rules) {
+    rename_vae(rule, config);
+    rule.foreign.insert(0, compvis_prefix(Part::Autoencoder));
+  }
+  return rules;
+}
+
+std::vector<KeyRule> text_encoder_rules(const ClipTextConfig& config, WeightLayout layout) {
+  std::vector<KeyRule> rules = identity_rules(ClipText(config), Part::TextEncoder);
+  if (layout == WeightLayout::Diffusers) return rules;
+  for (KeyRule& rule : rules) {
+    rule.foreign = std::string(compvis_prefix(Part::TextEncoder)) +
+                   rule.native.substr(native_prefix(Part::TextEncoder).size());
+  }
+  return rules;
 }
 
 }  // namespace
 
-std::vector<KeyRule> key_rules(const ModelConfig& config, WeightLayout layout) {
-  std::vector<KeyRule> rules;
-  append_parameters(UNet(config.unet), Part::UNet, rules);
-  append_parameters(Autoencoder(config.autoencoder), Part::Autoencoder, rules);
-  append_parameters(ClipText(config.text_encoder), Part::TextEncoder, rules);
-  if (layout == WeightLayout::Diffusers) return rules;
-
-  const UNetPlan unet_plan = plan(config.unet);
-  for (KeyRule& rule : rules) {
-    if (rule.native.starts_with(native_prefix(Part::UNet))) {
-      rename_unet(rule, config.unet, unet_plan);
-      rule.foreign.insert(0, compvis_prefix(Part::UNet));
-    } else if (rule.native.starts_with(native_prefix(Part::Autoencoder))) {
-      rename_vae(rule, config.autoencoder);
-      rule.foreign.insert(0, compvis_prefix(Part::Autoencoder));
-    } else {
-      rule.foreign = std::string(compvis_prefix(Part::TextEncoder)) +
-                     rule.native.substr(native_prefix(Part::TextEncoder).size());
-    }
+std::vector<KeyRule> key_rules(const ModelConfig& config, WeightLayout layout, Part part) {
+  switch (part) {
+    case Part::UNet:
+      return unet_rules(config.unet, layout);
+    case Part::Autoencoder:
+      return autoencoder_rules(config.autoencoder, layout);
+    case Part::TextEncoder:
+      return text_encoder_rules(config.text_encoder, layout);
   }
-  return rules;
+  return {};
+}
+
+std::vector<KeyRule> key_rules(const ModelConfig& config, WeightLayout layout) {
+  std::vector<KeyRule> all;
+  for (const Part part : kAllParts) {
+    for (KeyRule& rule : key_rules(config, layout, part)) all.push_back(std::move(rule));
+  }
+  return all;
 }
 
 }  // namespace easel

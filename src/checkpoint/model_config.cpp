@@ -6,6 +6,7 @@
 #include "config_map.h"
 #include "config_targets.h"
 #include "model_config_checks.h"
+#include "read_parts.h"
 
 namespace easel {
 namespace {
@@ -61,6 +62,7 @@ UNetConfig read_unet(ConfigMap config) {
   }
   unet.num_classes = params.optional_integer("num_classes", kPositive);
   unet.use_checkpoint = params.boolean("use_checkpoint", false);
+  unet.norm_num_groups = params.integer("norm_num_groups", 32, kPositive);
 
   params.require("dims", "2", "pictures have 2 dimensions");
   params.require("use_fp16", "false", "the type is chosen when the model is loaded (--dtype)");
@@ -80,88 +82,21 @@ AutoencoderConfig read_autoencoder(ConfigMap config) {
   require_target(config, Target::AutoencoderKL);
   ConfigMap params = config.map("params");
   config.finish();
-
-  AutoencoderConfig vae;
-  vae.embed_dim = params.integer("embed_dim", std::nullopt, kPositive);
-  ConfigMap dd = params.map("ddconfig");
-  params.require("colorize_nlabels", "", "segmentations in place of pictures");
+  AutoencoderConfig vae = read_autoencoder_params(params);
   params.ignore({"lossconfig", "monitor", "ckpt_path", "ignore_keys", "image_key"});
   params.finish();
-
-  vae.double_z = dd.boolean("double_z", true);
-  vae.z_channels = dd.integer("z_channels", std::nullopt, kPositive);
-  vae.resolution = dd.integer("resolution", std::nullopt, kPositive);
-  vae.in_channels = dd.integer("in_channels", std::nullopt, kPositive);
-  vae.out_ch = dd.integer("out_ch", std::nullopt, kPositive);
-  vae.ch = dd.integer("ch", std::nullopt, kPositive);
-  vae.ch_mult = dd.integers("ch_mult", std::vector<int64_t>{1, 2, 4, 8}, kPositive);
-  vae.num_res_blocks = dd.integer("num_res_blocks", std::nullopt, kPositive);
-  vae.attn_resolutions = dd.integers("attn_resolutions", std::nullopt);
-  vae.dropout = dd.number("dropout", 0.0);
-  if (dd.has("attn_type") && dd.text("attn_type", "") != "vanilla-xformers") {
-    dd.require("attn_type", "vanilla", "expected 'vanilla'");
-  }
-  dd.require("use_linear_attn", "false", "linear attention");
-  dd.require("resamp_with_conv", "true", "resampling without a convolution");
-  dd.require("tanh_out", "false", "a tanh behind the decoder");
-  dd.require("give_pre_end", "false", "a decoder without its last layers");
-  dd.ignore({"attn_type"});
-  dd.finish();
-  check(vae);
   return vae;
 }
 
-// The published CLIP models that can be named by `version`: their text encoders differ in width.
-struct ClipVersion {
-  std::string_view name;
-  int64_t hidden, intermediate, heads;
-};
-constexpr std::array<ClipVersion, 5> kClipVersions{{
-    {"openai/clip-vit-large-patch14", 768, 3072, 12},
-    {"openai/clip-vit-large-patch14-336", 768, 3072, 12},
-    {"ViT-L/14", 768, 3072, 12},
-    {"openai/clip-vit-base-patch32", 512, 2048, 8},
-    {"openai/clip-vit-base-patch16", 512, 2048, 8},
-}};
-
-ClipTextConfig read_text_encoder(ConfigMap config) {
+ClipTextConfig read_text_encoder(ConfigMap config, std::string& tokenizer) {
   require_target(config, Target::ClipText);
-  ClipTextConfig clip;
-  std::optional<ConfigMap> given = config.optional_map("params");
+  std::optional<ConfigMap> params = config.optional_map("params");
   config.finish();
-  if (!given) return clip;
-  ConfigMap& params = *given;
-  if (params.has("version")) {
-    const std::string version = params.text("version", "");
-    std::vector<std::string_view> names;
-    for (const ClipVersion& known : kClipVersions) names.push_back(known.name);
-    const auto found = std::find(names.begin(), names.end(), version);
-    if (found == names.end()) params.reject("version", unknown_name("CLIP model", version, names));
-    const ClipVersion& known = kClipVersions[static_cast<size_t>(found - names.begin())];
-    clip.hidden_size = known.hidden;
-    clip.intermediate_size = known.intermediate;
-    clip.num_attention_heads = known.heads;
-  }
-  clip.vocab_size = params.integer("vocab_size", clip.vocab_size, kPositive);
-  clip.hidden_size = params.integer("hidden_size", clip.hidden_size, kPositive);
-  clip.intermediate_size = params.integer("intermediate_size", clip.intermediate_size, kPositive);
-  clip.num_hidden_layers = params.integer("num_hidden_layers", clip.num_hidden_layers, kPositive);
-  clip.num_attention_heads =
-      params.integer("num_attention_heads", clip.num_attention_heads, kPositive);
-  clip.max_position_embeddings =
-      params.integer("max_position_embeddings", clip.max_position_embeddings, kPositive);
-  clip.hidden_act = params.text("hidden_act", clip.hidden_act);
-  clip.layer_norm_eps = params.number("layer_norm_eps", clip.layer_norm_eps);
-
-  const int64_t length = params.integer("max_length", clip.max_position_embeddings, kPositive);
-  if (length != clip.max_position_embeddings) {
-    params.reject("max_length", fmt::format("{} is not supported; prompts are padded to {} tokens",
-                                            length, clip.max_position_embeddings));
-  }
-  params.require("layer", "last", "the context is the last layer's output");
-  params.ignore({"version", "device", "freeze", "layer_idx"});
-  params.finish();
-  check(clip);
+  if (!params) return {};
+  ClipTextConfig clip = read_text_encoder_params(*params);
+  tokenizer = params->text("tokenizer", "");
+  params->ignore({"ckpt_path"});
+  params->finish();
   return clip;
 }
 
@@ -194,6 +129,7 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
   }
   config.conditioning_key = read_conditioning_key(params);
   config.scale_factor = params.number("scale_factor", 1.0);
+  config.scale_by_std = params.boolean("scale_by_std", false);
   config.image_size = params.integer("image_size", 256, kPositive);
   config.use_ema = params.boolean("use_ema", true);
   const int64_t channels = params.integer("channels", 3, kPositive);
@@ -209,16 +145,17 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
                       : fmt::format("got '{}', expected target and params", printable(value, 60)));
   }
   // The text encoder says best what kind of a model it is.
-  config.text_encoder = read_text_encoder(params.map("cond_stage_config"));
+  config.text_encoder = read_text_encoder(params.map("cond_stage_config"), config.tokenizer);
   config.autoencoder = read_autoencoder(params.map("first_stage_config"));
   config.unet = read_unet(params.map("unet_config"));
 
   params.require("given_betas", "", "betas by hand; choose a beta_schedule");
   params.require("v_posterior", "0", "another posterior variance");
-  params.require("scale_by_std", "false", "give the factor as scale_factor");
   params.require("cond_stage_forward", "", "another method of the text encoder");
   params.require("use_positional_encodings", "false", "positional encodings");
   params.ignore({"num_timesteps_cond",
+                 "optimizer",
+                 "snr_gamma",
                  "log_every_t",
                  "first_stage_key",
                  "cond_stage_key",
@@ -242,6 +179,8 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
                  "c_concat_log_start",
                  "c_concat_log_end",
                  "ucg_training",
+                 "lora_config",
+                 "personalization_config",
                  "use_ema_in_validation",
                  "unet_trainable",
                  "make_it_fit",
@@ -262,7 +201,7 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
 ModelConfig parse_model_config(const std::string& yaml_text, const std::string& name_for_errors) {
   ConfigMap root = ConfigMap::parse(yaml_text, name_for_errors);
   ConfigMap model = root.map("model");
-  root.ignore({"data", "lightning", "extends"});
+  root.ignore({"data", "lightning", "run", "extends"});
   root.finish();
   require_target(model, Target::LatentDiffusion);
   model.ignore({"base_learning_rate"});

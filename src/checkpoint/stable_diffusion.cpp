@@ -7,6 +7,7 @@
 #include <easel/checkpoint/weights.h>
 #include <easel/nn/module.h>
 
+#include "tokenizer_folder.h"
 #include "vae_file.h"
 
 namespace easel {
@@ -34,21 +35,25 @@ void bind(Module& module, Part part, Tensors& native, const at::TensorOptions& w
   }
 }
 
-ClipTokenizer load_tokenizer(const fs::path& model, const ModelConfig& config,
-                             const LoadOptions& options) {
+Tokenizer checked(Tokenizer tokenizer, const ClipTextConfig& text_encoder, const fs::path& name) {
+  if (tokenizer.vocabulary_size() > text_encoder.vocab_size) {
+    fail("{}: the tokenizer has {} tokens, but the text encoder only {}", name.string(),
+         tokenizer.vocabulary_size(), text_encoder.vocab_size);
+  }
+  return tokenizer;
+}
+
+Tokenizer tokenizer_of(const fs::path& model, const ModelConfig& config,
+                       const LoadOptions& options) {
   const fs::path folder = model / "tokenizer";
-  if (!fs::is_directory(folder) && options.vocabulary.empty()) {
+  if (config.tokenizer.empty() && fs::is_directory(folder)) {
+    return checked(Tokenizer::from_folder(folder), config.text_encoder, model);
+  }
+  if (config.tokenizer.empty() && options.vocabulary.empty()) {
     fail_usage("{} brings no tokenizer; CLIP's vocabulary (bpe_simple_vocab_16e6.txt.gz) is needed",
                model.string());
   }
-  ClipTokenizer tokenizer = fs::is_directory(folder)
-                                ? ClipTokenizer::from_folder(folder)
-                                : ClipTokenizer::from_bpe_file(options.vocabulary);
-  if (tokenizer.vocabulary_size() > config.text_encoder.vocab_size) {
-    fail("{}: the tokenizer has {} tokens, but the text encoder only {}", model.string(),
-         tokenizer.vocabulary_size(), config.text_encoder.vocab_size);
-  }
-  return tokenizer;
+  return load_tokenizer(config_folder(model, options), config, options.vocabulary);
 }
 
 std::string model_name(const fs::path& model) {
@@ -58,9 +63,36 @@ std::string model_name(const fs::path& model) {
 
 }  // namespace
 
+fs::path config_folder(const fs::path& model, const LoadOptions& options) {
+  const fs::path config = find_config(model, options);
+  return fs::is_directory(config) ? config : config.parent_path();
+}
+
 ModelConfig find_model_config(const fs::path& model, const LoadOptions& options) {
   const fs::path config = find_config(model, options);
-  return fs::is_directory(config) ? read_diffusers_config(config) : read_model_config(config);
+  ModelConfig read =
+      fs::is_directory(config) ? read_diffusers_config(config) : read_model_config(config);
+  if (read.scale_by_std) {
+    fail_usage(
+        "{}: scale_by_std leaves the scale of the latents to training; give the number that was "
+        "found as scale_factor, with scale_by_std: false",
+        config.string());
+  }
+  return read;
+}
+
+Tokenizer load_tokenizer(const fs::path& folder, const std::string& tokenizer,
+                         const ClipTextConfig& text_encoder, const fs::path& vocabulary) {
+  if (tokenizer.empty()) {
+    return checked(ClipTokenizer::from_bpe_file(vocabulary), text_encoder, vocabulary);
+  }
+  const fs::path path = folder / tokenizer;
+  return checked(read_sentencepiece(path), text_encoder, path);
+}
+
+Tokenizer load_tokenizer(const fs::path& folder, const ModelConfig& config,
+                         const fs::path& vocabulary) {
+  return load_tokenizer(folder, config.tokenizer, config.text_encoder, vocabulary);
 }
 
 Tensors load_native(const fs::path& model, const ModelConfig& config, const LoadOptions& options) {
@@ -105,7 +137,7 @@ StableDiffusion load(const fs::path& model, const LoadOptions& given) {
   const ModelConfig config = find_model_config(model, options);
   StableDiffusion loaded{
       .config = config,
-      .tokenizer = load_tokenizer(model, config, options),
+      .tokenizer = tokenizer_of(model, config, options),
       .text_encoder = ClipText(config.text_encoder),
       .unet = UNet(config.unet),
       .autoencoder = Autoencoder(config.autoencoder),

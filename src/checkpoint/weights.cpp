@@ -75,11 +75,6 @@ Tensor to_foreign_shape(const Tensor& native, Reshape reshape) {
   return native;
 }
 
-bool in_part(const KeyRule& rule, const std::set<Part>& parts) {
-  return std::any_of(parts.begin(), parts.end(),
-                     [&](Part part) { return rule.native.starts_with(native_prefix(part)); });
-}
-
 // The file's tensor as the parameter that the rule describes; nullopt after an entry in the report.
 std::optional<Tensor> convert(const KeyRule& rule, const Tensor& tensor, WeightReport& report) {
   if (!tensor.is_floating_point()) {
@@ -189,20 +184,18 @@ Tensors to_native(const ModelConfig& config, const std::vector<WeightSource>& so
   for (const WeightSource& source : sources) {
     names += (names.empty() ? "" : " and ") + source.name;
     std::set<std::string_view> used;
-    for (const KeyRule& rule : key_rules(config, source.layout)) {
-      if (!in_part(rule, source.parts)) continue;
-      const auto found = source.tensors.find(rule.foreign);
-      const Part part = rule.native.starts_with("unet.")  ? Part::UNet
-                        : rule.native.starts_with("vae.") ? Part::Autoencoder
-                                                          : Part::TextEncoder;
-      report.expect(part);
-      if (found == source.tensors.end()) {
-        report.missing(rule.foreign, part);
-        continue;
-      }
-      used.insert(found->first);
-      if (auto tensor = convert(rule, found->second, report)) {
-        native.emplace(rule.native, *std::move(tensor));
+    for (const Part part : source.parts) {
+      for (const KeyRule& rule : key_rules(config, source.layout, part)) {
+        const auto found = source.tensors.find(rule.foreign);
+        report.expect(part);
+        if (found == source.tensors.end()) {
+          report.missing(rule.foreign, part);
+          continue;
+        }
+        used.insert(found->first);
+        if (auto tensor = convert(rule, found->second, report)) {
+          native.emplace(rule.native, *std::move(tensor));
+        }
       }
     }
     for (const auto& [name, tensor] : source.tensors) {
@@ -214,10 +207,11 @@ Tensors to_native(const ModelConfig& config, const std::vector<WeightSource>& so
   return native;
 }
 
-Tensors from_native(const ModelConfig& config, const Tensors& native, WeightLayout layout) {
+Tensors from_native(const ModelConfig& config, const Tensors& native, WeightLayout layout,
+                    Part part) {
   Tensors foreign;
   std::map<std::string, std::array<Tensor, 3>> fused;
-  for (const KeyRule& rule : key_rules(config, layout)) {
+  for (const KeyRule& rule : key_rules(config, layout, part)) {
     const Tensor& tensor = native.at(rule.native);
     if (rule.part < 0) {
       foreign.emplace(rule.foreign, to_foreign_shape(tensor, rule.reshape));
@@ -229,6 +223,12 @@ Tensors from_native(const ModelConfig& config, const Tensors& native, WeightLayo
       foreign.emplace(rule.foreign, to_foreign_shape(join_parts(parts, rule.heads), rule.reshape));
     }
   }
+  return foreign;
+}
+
+Tensors from_native(const ModelConfig& config, const Tensors& native, WeightLayout layout) {
+  Tensors foreign;
+  for (const Part part : kAllParts) foreign.merge(from_native(config, native, layout, part));
   return foreign;
 }
 

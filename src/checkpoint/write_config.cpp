@@ -41,24 +41,41 @@ std::string_view parameterization_text(Parameterization parameterization, bool d
   return "";
 }
 
-std::string unet_yaml(const UNetConfig& unet) {
+// Our addition to CompVis's schema, left out where it says what CompVis's code does.
+std::string groups_yaml(int64_t groups, std::string_view indent) {
+  return groups == 32 ? std::string() : fmt::format("{}norm_num_groups: {}\n", indent, groups);
+}
+
+// One number where it holds for every level: CompVis's class and diffusers' converter take no list.
+std::string number_or_list(const std::vector<int64_t>& values) {
+  const bool same = std::all_of(values.begin(), values.end(),
+                                [&](int64_t value) { return value == values.front(); });
+  return same && !values.empty() ? fmt::format("{}", values.front()) : list(values);
+}
+
+std::string unet_yaml(const UNetConfig& unet, int64_t image_size) {
   std::string text = fmt::format(
       "    unet_config:\n"
       "      target: ldm.modules.diffusionmodules.openaimodel.UNetModel\n"
       "      params:\n"
-      "        in_channels: {}\n        out_channels: {}\n        model_channels: {}\n"
+      "        image_size: {}\n        in_channels: {}\n        out_channels: {}\n        "
+      "model_channels: {}\n"
       "        attention_resolutions: {}\n        num_res_blocks: {}\n        channel_mult: {}\n"
       "        dropout: {}\n        conv_resample: {}\n        num_heads: {}\n"
       "        num_head_channels: {}\n        num_heads_upsample: {}\n"
       "        use_scale_shift_norm: {}\n        resblock_updown: {}\n"
       "        use_new_attention_order: {}\n        use_spatial_transformer: {}\n"
-      "        transformer_depth: {}\n        use_linear_in_transformer: {}\n        legacy: {}\n"
-      "        use_checkpoint: {}\n",
-      unet.in_channels, unet.out_channels, unet.model_channels, list(unet.attention_resolutions),
-      list(unet.num_res_blocks), list(unet.channel_mult), unet.dropout, unet.conv_resample,
-      unet.num_heads, unet.num_head_channels, unet.num_heads_upsample, unet.use_scale_shift_norm,
+      "        transformer_depth: {}\n        legacy: {}\n"
+      "        use_checkpoint: {}\n{}",
+      image_size, unet.in_channels, unet.out_channels, unet.model_channels,
+      list(unet.attention_resolutions), number_or_list(unet.num_res_blocks),
+      list(unet.channel_mult), unet.dropout, unet.conv_resample, unet.num_heads,
+      unet.num_head_channels, unet.num_heads_upsample, unet.use_scale_shift_norm,
       unet.resblock_updown, unet.use_new_attention_order, unet.use_spatial_transformer,
-      unet.transformer_depth, unet.use_linear_in_transformer, unet.legacy, unet.use_checkpoint);
+      unet.transformer_depth, unet.legacy, unet.use_checkpoint,
+      groups_yaml(unet.norm_num_groups, "        "));
+  // CompVis's own class knows no such argument.
+  if (unet.use_linear_in_transformer) text += "        use_linear_in_transformer: true\n";
   if (unet.context_dim) text += fmt::format("        context_dim: {}\n", *unet.context_dim);
   if (unet.num_classes) text += fmt::format("        num_classes: {}\n", *unet.num_classes);
   return text;
@@ -74,10 +91,18 @@ std::string autoencoder_yaml(const AutoencoderConfig& vae) {
       "          double_z: {}\n          z_channels: {}\n          resolution: {}\n"
       "          in_channels: {}\n          out_ch: {}\n          ch: {}\n          ch_mult: {}\n"
       "          num_res_blocks: {}\n          attn_resolutions: {}\n          dropout: {}\n"
+      "{}"
       "        lossconfig:\n"
       "          target: torch.nn.Identity\n",
       vae.embed_dim, vae.double_z, vae.z_channels, vae.resolution, vae.in_channels, vae.out_ch,
-      vae.ch, list(vae.ch_mult), vae.num_res_blocks, list(vae.attn_resolutions), vae.dropout);
+      vae.ch, list(vae.ch_mult), vae.num_res_blocks, list(vae.attn_resolutions), vae.dropout,
+      groups_yaml(vae.norm_num_groups, "          "));
+}
+
+// A path as a YAML value; JSON's strings are YAML's.
+std::string tokenizer_yaml(const std::string& tokenizer) {
+  if (tokenizer.empty()) return "";
+  return fmt::format("        tokenizer: {}\n", Json(tokenizer).dump());
 }
 
 std::string text_encoder_yaml(const ClipTextConfig& clip) {
@@ -144,7 +169,7 @@ Json unet_json(const ModelConfig& config) {
             {"layers_per_block", one_or_list(unet.num_res_blocks)},
             {"mid_block_scale_factor", 1},
             {"norm_eps", 1e-5},
-            {"norm_num_groups", 32},
+            {"norm_num_groups", unet.norm_num_groups},
             {"out_channels", unet.out_channels},
             {"resnet_time_scale_shift", unet.use_scale_shift_norm ? "scale_shift" : "default"},
             {"sample_size", config.image_size},
@@ -178,7 +203,7 @@ Json autoencoder_json(const ModelConfig& config) {
               {"in_channels", vae.in_channels},
               {"latent_channels", vae.z_channels},
               {"layers_per_block", vae.num_res_blocks},
-              {"norm_num_groups", 32},
+              {"norm_num_groups", vae.norm_num_groups},
               {"out_channels", vae.out_ch},
               {"sample_size", vae.resolution},
               {"scaling_factor", config.scale_factor},
@@ -237,7 +262,7 @@ Json index_json(const ModelConfig& config) {
       {"safety_checker", {nullptr, nullptr}},
       {"scheduler", {"diffusers", "PNDMScheduler"}},
       {"text_encoder", {"transformers", "CLIPTextModel"}},
-      {"tokenizer", {"transformers", "CLIPTokenizer"}},
+      {"tokenizer", {"transformers", config.tokenizer.empty() ? "CLIPTokenizer" : "T5Tokenizer"}},
       {"unet", {"diffusers", "UNet2DConditionModel"}},
       {"vae", {"diffusers", "AutoencoderKL"}}};
 }
@@ -257,8 +282,8 @@ std::string compvis_config_text(const ModelConfig& config) {
              schedule.timesteps, parameterization_text(config.parameterization, false),
              conditioning_text(config.conditioning_key), config.scale_factor, config.image_size,
              config.unet.out_channels, config.use_ema) +
-         unet_yaml(config.unet) + autoencoder_yaml(config.autoencoder) +
-         text_encoder_yaml(config.text_encoder);
+         unet_yaml(config.unet, config.image_size) + autoencoder_yaml(config.autoencoder) +
+         text_encoder_yaml(config.text_encoder) + tokenizer_yaml(config.tokenizer);
 }
 
 std::map<std::string, std::string> diffusers_config_files(const ModelConfig& config) {

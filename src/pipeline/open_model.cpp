@@ -1,6 +1,5 @@
 #include "easel/pipeline/open_model.h"
 
-#include <charconv>
 #include <optional>
 
 #include <ATen/ATen.h>
@@ -10,49 +9,12 @@
 
 #include <easel/base/error.h>
 #include <easel/checkpoint/stable_diffusion.h>
+#include <easel/pipeline/device.h>
 
 #include "torch_errors.h"
 
 namespace easel {
 namespace {
-
-int64_t num_cuda_devices() {
-  if (!at::globalContext().hasCUDA()) return 0;
-  return static_cast<int64_t>(at::detail::getCUDAHooks().deviceCount());
-}
-
-// "N" of "cuda:N"; nullopt where it is no number.
-std::optional<int64_t> device_index(std::string_view text) {
-  int64_t index = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
-  if (error != std::errc() || end != text.data() + text.size() || index < 0) return std::nullopt;
-  return index;
-}
-
-at::Device find_device(const std::string& name) {
-  if (name == "cpu") return at::kCPU;
-  if (name == "auto")
-    return num_cuda_devices() > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
-  std::optional<int64_t> index;
-  if (name == "cuda")
-    index = 0;
-  else if (name.starts_with("cuda:"))
-    index = device_index(std::string_view(name).substr(5));
-  if (!index) fail_usage("unknown device '{}'; it is auto, cpu, cuda or cuda:N", printable(name));
-  if (!at::globalContext().hasCUDA()) {
-    fail(
-        "--device {}: LibTorch finds no CUDA (a build without it, or no NVIDIA driver or GPU on "
-        "this "
-        "machine); use --device cpu",
-        name);
-  }
-  const int64_t num = num_cuda_devices();
-  if (*index >= num) {
-    fail("--device {}: there {} {} CUDA device{}{}", name, num == 1 ? "is" : "are", num,
-         num == 1 ? "" : "s", num == 0 ? "; use --device cpu" : ", numbered from 0");
-  }
-  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(*index));
-}
 
 std::optional<at::ScalarType> find_dtype(const std::string& name) {
   if (name == "auto") return std::nullopt;
@@ -66,7 +28,7 @@ std::optional<at::ScalarType> find_dtype(const std::string& name) {
 }  // namespace
 
 void check_device(const std::string& device, const std::string& dtype) {
-  find_device(device);
+  device_from_name(device);
   find_dtype(dtype);
 }
 
@@ -76,7 +38,7 @@ std::shared_ptr<const StableDiffusion> open_model(const ModelRequest& request) {
                             .vocabulary = request.vocabulary,
                             .vae = request.vae,
                             .use_ema = request.use_ema,
-                            .device = find_device(request.device),
+                            .device = device_from_name(request.device),
                             .dtype = find_dtype(request.dtype),
                             .log = request.log};
   return with_plain_errors("the model needs more than there is; use --dtype float16", [&] {

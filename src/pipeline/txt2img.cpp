@@ -30,10 +30,10 @@ Tensor encode_prompt(const StableDiffusion& model, const std::string& prompt, in
   const std::vector<int64_t> tokens =
       model.tokenizer.encode(prompt, static_cast<size_t>(length), &num_cut);
   if (num_cut > 0) {
+    const size_t num_kept = tokens.size() - model.tokenizer.num_special_tokens();
     say(log, LogLevel::Warning,
         fmt::format("the prompt is longer than {} tokens: the last {} of its {} are cut ('{}')",
-                    length - 2, num_cut, static_cast<size_t>(length) - 2 + num_cut,
-                    printable(prompt, 60)));
+                    num_kept, num_cut, num_kept + num_cut, printable(prompt, 60)));
   }
   const Tensor tokens_BT = at::tensor(tokens, at::kLong).unsqueeze(0).to(model.device);
   return model.text_encoder.forward(tokens_BT, clip_skip);

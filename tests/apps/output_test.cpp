@@ -168,6 +168,23 @@ TEST(FindModel, TakesFilesFoldersAndNames) {
   EXPECT_THROW(find_model("no-such-model", folder.path()), Error);
 }
 
+// Not asked for: the model that comes with Easel, the trained one before the random one.
+TEST(FindModel, PrefersTheTrainedModelThatComesWithEasel) {
+  namespace fs = std::filesystem;
+  if (fs::exists("models")) GTEST_SKIP() << "the models of the current folder go before others";
+  const TempDir folder;
+  const fs::path models = folder / "models";
+  fs::create_directories(models / "random-tiny");
+  fs::create_directories(models / "shapes");
+  folder.write("models/random-tiny/model_index.json", "{}");
+  folder.write("models/shapes/README.md", "a card without weights");
+  EXPECT_EQ(find_model({}, folder.path()).path, models / "random-tiny");
+  folder.write("models/shapes/shapes.safetensors", "");
+  folder.write("models/shapes/shapes.yaml", "");
+  EXPECT_EQ(find_model({}, folder.path()).path, models / "shapes" / "shapes.safetensors");
+  EXPECT_EQ(find_model({}, folder.path()).notice, "");
+}
+
 TEST(FindModel, SaysWhereTheModelIsARandomOne) {
   const TempDir folder;
   std::filesystem::create_directories(folder / "models" / "random-tiny");

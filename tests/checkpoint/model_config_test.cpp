@@ -128,7 +128,6 @@ TEST(ModelConfig, ValuesThatCannotBeHonouredAreErrors) {
         at, at + "        " + line + "\n",
         {std::string(line).substr(0, std::string(line).find(':')).c_str(), "not supported"});
   }
-  expect_error("    use_ema: false", "    scale_by_std: true", {"scale_by_std", "not supported"});
   expect_error("    use_ema: false", "    parameterization: epsi", {"parameterization", "epsi"});
   expect_error("    use_ema: false", "    beta_schedule: quadratic", {"beta_schedule"});
   expect_error("crossattn", "adm", {"conditioning_key", "concat, hybrid, crossattn"});

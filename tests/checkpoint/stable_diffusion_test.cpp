@@ -298,7 +298,7 @@ TEST_F(Files, DiffusersConfigsThatCannotBeHonouredAreErrors) {
       {"unet/config.json", "down_block_types", {"DownBlock2D", "AttnDownBlock2D", "DownBlock2D"}},
       {"unet/config.json", "attention_head_dim", {4, 7, 8}},
       {"unet/config.json", "novelty", 1},
-      {"unet/config.json", "norm_num_groups", 16},
+      {"unet/config.json", "norm_num_groups", 7},
       {"vae/config.json", "shift_factor", 0.1},
       {"vae/config.json", "_class_name", "AutoencoderTiny"},
       {"text_encoder/config.json", "architectures", {"T5EncoderModel"}},

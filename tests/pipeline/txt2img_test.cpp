@@ -102,7 +102,7 @@ TEST_P(Txt2ImgParity, GivesTheReferencesPictures) {
 INSTANTIATE_TEST_SUITE_P(
     Fixture, Txt2ImgParity,
     ::testing::ValuesIn(json::parse(fixture().metadata.at("cases")).get<std::vector<json>>()),
-    [](const auto& info) { return info.param["name"].template get<std::string>(); });
+    [](const auto& given) { return given.param["name"].template get<std::string>(); });
 
 // ---- What a picture depends on
 // -------------------------------------------------------------------

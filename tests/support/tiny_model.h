@@ -35,11 +35,11 @@ inline ModelConfig tiny_config() {
   return config;
 }
 
-inline StableDiffusion tiny_model(const std::string& vocabulary, at::ScalarType dtype = at::kFloat,
+inline StableDiffusion tiny_model(const Tokenizer& tokenizer, at::ScalarType dtype = at::kFloat,
                                   const ModelConfig& config = tiny_config(),
                                   at::Device device = at::kCPU) {
   StableDiffusion model{.config = config,
-                        .tokenizer = ClipTokenizer::from_bpe_file(vocabulary),
+                        .tokenizer = tokenizer,
                         .text_encoder = ClipText(config.text_encoder),
                         .unet = UNet(config.unet),
                         .autoencoder = Autoencoder(config.autoencoder),
@@ -53,11 +53,16 @@ inline StableDiffusion tiny_model(const std::string& vocabulary, at::ScalarType 
   return model;
 }
 
+inline StableDiffusion tiny_model(const std::string& vocabulary, at::ScalarType dtype = at::kFloat,
+                                  const ModelConfig& config = tiny_config(),
+                                  at::Device device = at::kCPU) {
+  return tiny_model(ClipTokenizer::from_bpe_file(vocabulary), dtype, config, device);
+}
+
 // Writes the model as FOLDER/tiny.safetensors in CompVis's layout with tiny.yaml beside it, and
 // returns the file's path.
 inline std::filesystem::path write_tiny_model(const std::filesystem::path& folder,
-                                              const std::string& vocabulary) {
-  const StableDiffusion model = tiny_model(vocabulary);
+                                              const StableDiffusion& model) {
   Tensors native;
   const auto add = [&](const std::string& part, const auto& module) {
     for (const auto& [name, tensor] : nn::named_parameters(module)) native[part + name] = *tensor;
@@ -70,6 +75,11 @@ inline std::filesystem::path write_tiny_model(const std::filesystem::path& folde
                     IfExists::Replace);
   std::ofstream(folder / "tiny.yaml") << compvis_config_text(model.config);
   return file;
+}
+
+inline std::filesystem::path write_tiny_model(const std::filesystem::path& folder,
+                                              const std::string& vocabulary) {
+  return write_tiny_model(folder, tiny_model(vocabulary));
 }
 
 }  // namespace easel::test

@@ -28,7 +28,9 @@ struct ConvertOptions {
 // Writes `out` from `in`: .safetensors, .ckpt or .pt by its extension, a diffusers folder without
 // one. Where the layout stays, every tensor is kept, of whatever model; where it changes, the three
 // networks of a Stable Diffusion model are written, and beside a file its config as .yaml unless it
-// is `default_config`'s. `out` is whole or not there.
+// is `default_config`'s. A SentencePiece tokenizer goes along: into a folder as T5Tokenizer's,
+// beside a file as NAME.tokenizer.model (a folder NAME.tokenizer, if it has tokens that its model
+// file does not know). `out` is whole or not there.
 void convert(const std::filesystem::path& in, const std::filesystem::path& out,
              const ConvertOptions& options);
 

@@ -19,19 +19,24 @@ struct ModelConfig {
   UNetConfig unet;
   AutoencoderConfig autoencoder;
   ClipTextConfig text_encoder;
+  // A SentencePiece model file, or a folder with one and what transformers keeps beside it;
+  // relative to the config's folder. Empty: CLIP's tokenizer.
+  std::string tokenizer;
   int64_t clip_skip = 1;  // which hidden state of the text encoder is the context
   ScheduleConfig schedule;
   Parameterization parameterization = Parameterization::Eps;
   ConditioningKey conditioning_key = ConditioningKey::CrossAttention;
   double scale_factor = 0.18215;
-  int64_t image_size = 64;  // the latents' side that the model was trained at
-  bool use_ema = false;     // CompVis's flag: EMA weights are in the file
+  bool scale_by_std = false;  // training finds the factor: the config alone does not tell it
+  int64_t image_size = 64;    // the latents' side that the model was trained at
+  bool use_ema = false;       // CompVis's flag: EMA weights are in the file
 };
 
 // Reads a config in the CompVis schema. `target:` names are mapped through one table; an unknown
 // target, key or value that would change the picture and cannot be honoured is an Error (Usage)
 // that names it with its line; training-only keys are accepted. cond_stage_config.params may carry
-// ClipTextConfig's fields by name (an extension, for text encoders other than ViT-L/14).
+// ClipTextConfig's fields by name, and `tokenizer` (extensions, for text encoders other than
+// ViT-L/14).
 ModelConfig read_model_config(const std::filesystem::path& yaml);
 ModelConfig parse_model_config(const std::string& yaml_text, const std::string& name_for_errors);
 

@@ -13,14 +13,14 @@
 #include <easel/models/autoencoder.h>
 #include <easel/models/clip_text.h>
 #include <easel/models/unet.h>
-#include <easel/text/clip_tokenizer.h>
+#include <easel/text/tokenizer.h>
 
 namespace easel {
 
 // Immutable once loaded: may be shared between threads. Moves, does not copy cheaply by accident.
 struct StableDiffusion {
   ModelConfig config;
-  ClipTokenizer tokenizer;
+  Tokenizer tokenizer;
   ClipText text_encoder;
   UNet unet;
   Autoencoder autoencoder;
@@ -52,5 +52,17 @@ StableDiffusion load(const std::filesystem::path& model, const LoadOptions& opti
 ModelConfig find_model_config(const std::filesystem::path& model, const LoadOptions& options);
 Tensors load_native(const std::filesystem::path& model, const ModelConfig& config,
                     const LoadOptions& options);
+
+// The folder of that config, where relative paths in it start.
+std::filesystem::path config_folder(const std::filesystem::path& model, const LoadOptions& options);
+
+// The tokenizer of a config that was read from a file in `folder`: ModelConfig::tokenizer, or,
+// where that is empty, CLIP's, whose BPE file is `vocabulary`. Throws Error where the text encoder
+// has fewer entries than the tokenizer.
+Tokenizer load_tokenizer(const std::filesystem::path& folder, const std::string& tokenizer,
+                         const ClipTextConfig& text_encoder,
+                         const std::filesystem::path& vocabulary);
+Tokenizer load_tokenizer(const std::filesystem::path& folder, const ModelConfig& config,
+                         const std::filesystem::path& vocabulary);
 
 }  // namespace easel

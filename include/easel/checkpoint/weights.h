@@ -4,6 +4,7 @@
 // The native names are diffusers' with the part in front: "unet.", "vae.", "text_encoder.".
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -22,6 +23,7 @@ using Tensors = std::map<std::string, Tensor>;
 
 enum class WeightLayout { CompVis, Diffusers };
 enum class Part { UNet, Autoencoder, TextEncoder };
+inline constexpr std::array<Part, 3> kAllParts{Part::UNet, Part::Autoencoder, Part::TextEncoder};
 
 std::string_view layout_name(WeightLayout layout);     // "compvis", "diffusers"
 WeightLayout layout_from_name(std::string_view name);  // throws Error (Usage)
@@ -50,12 +52,14 @@ struct KeyRule {
 // Every parameter of a model of this config. The native side is nn::named_parameters() of the three
 // networks; the foreign names are unique but for the parts of a qkv.
 std::vector<KeyRule> key_rules(const ModelConfig& config, WeightLayout layout);
+// Those of one network alone; the rest of the config is not looked at.
+std::vector<KeyRule> key_rules(const ModelConfig& config, WeightLayout layout, Part part);
 
 // The tensors of one file (or folder), and which parts of the model are to be taken from it.
 struct WeightSource {
   Tensors tensors;  // full names of the layout: "first_stage_model.decoder..." or "vae.decoder..."
   WeightLayout layout = WeightLayout::CompVis;
-  std::set<Part> parts = {Part::UNet, Part::Autoencoder, Part::TextEncoder};
+  std::set<Part> parts = {kAllParts.begin(), kAllParts.end()};
   std::string name;  // for messages
 };
 
@@ -76,6 +80,8 @@ Tensors to_native(const ModelConfig& config, const std::vector<WeightSource>& so
 
 // The inverse, from native names and shapes. Shares memory where it can.
 Tensors from_native(const ModelConfig& config, const Tensors& native, WeightLayout layout);
+Tensors from_native(const ModelConfig& config, const Tensors& native, WeightLayout layout,
+                    Part part);
 
 // Throws Error naming the tensors that hold NaN or infinity, or numbers that become infinite in the
 // type `target`. Reads everything once, on all threads.
