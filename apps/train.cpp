@@ -97,7 +97,6 @@ int train(const TrainOptions& options, const Given& given, const std::vector<std
                                             : LogLevel::Info;
   Terminal terminal(options.quiet ? ProgressStyle::None : progress_style(options.progress), lowest);
   set_threads(options.threads);
-  if (place.rank == 0) terminal.log(LogLevel::Info, request.folder.string());
   const TrainOutcome outcome = run_training(
       request, {.log = terminal.callback(),
                 .on_step =
@@ -133,7 +132,7 @@ int main_program(std::span<const char* const> arguments) {
   const Given given = parse_arguments(options_of(options), arguments, &words);
   if (options.help) {
     TrainOptions defaults;
-    print_stdout(std::string(kHelp) + "\n" + help_text(options_of(defaults)));
+    print_stdout(std::string(kHelp) + help_text(options_of(defaults)));
   } else if (options.version) {
     print_stdout(fmt::format("easel-train {} (LibTorch {})\n", version(), libtorch_version()));
   } else {

@@ -7,8 +7,14 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+// LibTorch brings Gloo's code but not its headers, which its own header includes.
+#if defined(USE_C10D_GLOO) && __has_include(<gloo/algorithm.h>)
+#define EASEL_HAS_GLOO
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#endif
 #ifdef USE_C10D_NCCL
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
@@ -72,6 +78,33 @@ void wait_for(const c10::intrusive_ptr<c10d::Work>& work) {
   }
 }
 
+// The first process validates, draws and saves while the others wait for its next step.
+constexpr std::chrono::hours kPatience(24);
+
+c10::intrusive_ptr<c10d::Backend> make_group(const c10::intrusive_ptr<c10d::Store>& store,
+                                             const ProcessRank& place, at::Device device) {
+  [[maybe_unused]] const auto rank = static_cast<int>(place.rank);
+  [[maybe_unused]] const auto world = static_cast<int>(place.world);
+  if (device.is_cuda()) {
+#ifdef USE_C10D_NCCL
+    auto options = c10d::ProcessGroupNCCL::Options::create();
+    options->timeout = kPatience;
+    return c10::make_intrusive<c10d::ProcessGroupNCCL>(store, rank, world, options);
+#else
+    fail("this LibTorch comes without NCCL: train in one process, or on CPUs");
+#endif
+  }
+#ifdef EASEL_HAS_GLOO
+  auto options = c10d::ProcessGroupGloo::Options::create(kPatience);
+  options->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
+  return c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, world, options);
+#else
+  fail(
+      "Easel was built without Gloo's headers, which several processes on CPUs need: install "
+      "libgloo-dev and build again, or train in one process");
+#endif
+}
+
 }  // namespace
 
 struct Communicator::Backend {
@@ -97,8 +130,6 @@ Communicator::Communicator(const ProcessRank& place, at::Device device, int64_t 
     fail_usage("port {} of the master process; it is 1 to 65535", place.master_port);
   }
   const std::chrono::seconds timeout(timeout_seconds);
-  // The first process validates, draws and saves while the others wait for its next step.
-  constexpr std::chrono::hours patience(24);
   try {
     auto backend = std::make_unique<Backend>();
     c10d::TCPStoreOptions store;
@@ -109,21 +140,7 @@ Communicator::Communicator(const ProcessRank& place, at::Device device, int64_t 
     store.timeout = timeout;
     backend->store = c10::make_intrusive<c10d::PrefixStore>(
         "easel", c10::make_intrusive<c10d::TCPStore>(place.master_address, store));
-    if (device.is_cuda()) {
-#ifdef USE_C10D_NCCL
-      auto options = c10d::ProcessGroupNCCL::Options::create();
-      options->timeout = patience;
-      backend->group = c10::make_intrusive<c10d::ProcessGroupNCCL>(
-          backend->store, static_cast<int>(place.rank), static_cast<int>(place.world), options);
-#else
-      fail("this LibTorch comes without NCCL: train in one process, or on CPUs");
-#endif
-    } else {
-      auto options = c10d::ProcessGroupGloo::Options::create(patience);
-      options->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
-      backend->group = c10::make_intrusive<c10d::ProcessGroupGloo>(
-          backend->store, static_cast<int>(place.rank), static_cast<int>(place.world), options);
-    }
+    backend->group = make_group(backend->store, place, device);
     backend_ = std::move(backend);
   } catch (const Error&) {
     throw;

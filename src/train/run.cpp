@@ -232,9 +232,9 @@ TrainOutcome run_training(const TrainRequest& request, const TrainCallbacks& cal
                          .stop = callbacks.stop,
                          .log = options.log};
   say(options.log, LogLevel::Info,
-      fmt::format("{} pictures, batches of {} x {} x {}, learning rate {:.3g}", pictures->size(),
-                  request.world, trainer.batch_size, trainer.config.accumulate_grad_batches,
-                  trainer.learning_rate));
+      fmt::format("{}: {} pictures, batches of {} x {} x {}, learning rate {:.3g}",
+                  request.folder.string(), pictures->size(), request.world, trainer.batch_size,
+                  trainer.config.accumulate_grad_batches, trainer.learning_rate));
   return train(prepared.task, as_dataset(pictures), validation, communicator, trainer);
 }
 

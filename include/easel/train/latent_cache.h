@@ -19,9 +19,9 @@ struct LatentCacheOptions {
                                // options they are loaded with
   int64_t batch_size = 16;
   int64_t num_workers = 2;
-  at::Device device = at::kCPU;                             // the autoencoder's
-  std::function<void(int64_t done, int64_t all)> progress;  // may throw to cancel
-  Log log;
+  at::Device device = at::kCPU;                                  // the autoencoder's
+  std::function<void(int64_t done, int64_t all)> progress = {};  // may throw to cancel
+  Log log = {};
 };
 
 // Means and log-variances of a dataset's pictures in float16, by index. Immutable.
