@@ -76,14 +76,6 @@ struct CheckpointOptions {
   }
 };
 
-// Whether `argument` is an option that takes the next argument as its value.
-bool takes_next(std::span<const Option> options, std::string_view argument) {
-  if (!argument.starts_with("--") || argument.find('=') != std::string_view::npos) return false;
-  return std::any_of(options.begin(), options.end(), [&](const Option& option) {
-    return !option.is_flag && argument.substr(2) == option.info.name;
-  });
-}
-
 ConvertOptions convert_options(const CheckpointOptions& options) {
   const fs::path data = data_folder();
   ConvertOptions convert;

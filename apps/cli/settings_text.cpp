@@ -38,8 +38,8 @@ std::string parameters_text(const MadeWith& made) {
   if (!settings.negative_prompt.empty()) text += "\nNegative prompt: " + settings.negative_prompt;
   text += fmt::format(
       "\nSteps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {}, Size: {}x{}",
-      settings.steps, names.sampler, names.schedule, settings.scale, made.seed, settings.width,
-      settings.height);
+      settings.steps, names.sampler, quoted(names.schedule), settings.scale, made.seed,
+      settings.width, settings.height);
   text += ", Model: " + quoted(made.model.name);
   if (names.uses_eta && names.eta != 0) text += fmt::format(", Eta: {}", names.eta);
   if (settings.clip_skip > 1) text += fmt::format(", Clip skip: {}", settings.clip_skip);

@@ -3,8 +3,6 @@
 // In sigma space they are one formula: DDIM(eta) (Song et al. 2021, arXiv 2010.02502) is the
 // ancestral Euler step, and DDPM's posterior (Ho et al. 2020, arXiv 2006.11239) is DDIM at eta = 1:
 // CompVis's eta sqrt((1-a')/(1-a) (1-a/a')) / sqrt(a') equals eta sqrt(s'^2 (s^2-s'^2) / s^2).
-#include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -14,28 +12,22 @@
 namespace easel {
 namespace {
 
-// The fresh noise's share of level `to`, reached from level `from`.
-double noise_share(double from, double to, double eta) {
-  return std::min(to, eta * to * std::sqrt(1 - (to / from) * (to / from)));
-}
-
 enum class UnusedNoise {
   Discard,  // the reference program draws at every update, needed or not
   Leave,
 };
 
 Tensor run(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
-           NoiseSource& noise, double eta, bool clip_denoised, UnusedNoise unused,
+           NoiseSource& noise, double eta, double s_noise, bool clip_denoised, UnusedNoise unused,
            const StepCallback& callback) {
   for (size_t i = 0; i + 1 < sigmas.size(); ++i) {
     Tensor denoised_BCHW = denoiser(x_BCHW, sigmas[i]);
     if (clip_denoised) denoised_BCHW = denoised_BCHW.clamp(-1, 1);
     const double next = sigmas[i + 1];
-    const double up = noise_share(sigmas[i], next, eta);
-    const double down = std::sqrt(next * next - up * up);
+    const auto [down, up] = ancestral_step(sigmas[i], next, eta);
     x_BCHW = euler_step(x_BCHW, denoised_BCHW, sigmas[i], down);
     if (eta > 0 && next > 0) {
-      x_BCHW = x_BCHW + noise.draw(x_BCHW.sizes()).to(x_BCHW.device()) * up;
+      x_BCHW = x_BCHW + fresh_noise(noise, x_BCHW, s_noise * up);
     } else if (unused == UnusedNoise::Discard) {
       noise.discard(x_BCHW.sizes());
     }
@@ -49,22 +41,22 @@ Tensor run(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigm
 Tensor sample_ddim(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
                    NoiseSource& noise, const SamplerOptions& options,
                    const StepCallback& callback) {
-  return run(denoiser, std::move(x_BCHW), sigmas, noise, options.eta, false, UnusedNoise::Discard,
-             callback);
+  return run(denoiser, std::move(x_BCHW), sigmas, noise, options.eta, 1, false,
+             UnusedNoise::Discard, callback);
 }
 
 Tensor sample_ddpm(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
                    NoiseSource& noise, const SamplerOptions& options,
                    const StepCallback& callback) {
-  return run(denoiser, std::move(x_BCHW), sigmas, noise, 1, options.clip_denoised,
+  return run(denoiser, std::move(x_BCHW), sigmas, noise, 1, 1, options.clip_denoised,
              UnusedNoise::Discard, callback);
 }
 
 Tensor sample_euler_ancestral(const Denoiser& denoiser, Tensor x_BCHW,
                               std::span<const double> sigmas, NoiseSource& noise,
                               const SamplerOptions& options, const StepCallback& callback) {
-  return run(denoiser, std::move(x_BCHW), sigmas, noise, options.eta, false, UnusedNoise::Leave,
-             callback);
+  return run(denoiser, std::move(x_BCHW), sigmas, noise, options.eta, options.s_noise, false,
+             UnusedNoise::Leave, callback);
 }
 
 }  // namespace easel

@@ -1,5 +1,6 @@
 #include "easel/diffusion/denoiser.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
@@ -62,6 +63,59 @@ Tensor estimate(Parameterization parameterization, const Tensor& x_BCHW, const T
   fail("parameterization {} is none of eps, v, x0", static_cast<int>(parameterization));
 }
 
+void check(const Guidance& guidance) {
+  const auto check_scale = [](double scale) {
+    if (!std::isfinite(scale)) {
+      fail_usage("the guidance scale is {}; it must be a finite number", scale);
+    }
+  };
+  check_scale(guidance.scale);
+  for (size_t i = 0; i < guidance.scales.size(); ++i) {
+    check_scale(guidance.scales[i].scale);
+    const double sigma = guidance.scales[i].sigma;
+    if (std::isnan(sigma) || (i > 0 && !(sigma < guidance.scales[i - 1].sigma))) {
+      fail_usage("guidance scale {} is for sigma {}; the sigmas must fall strictly", i + 1, sigma);
+    }
+  }
+  if (!(guidance.rescale >= 0 && guidance.rescale <= 1)) {
+    fail_usage("the guidance rescale is {}; it must be 0 to 1, 0.7 is usual", guidance.rescale);
+  }
+  if (!(guidance.interval_low >= 0 && guidance.interval_low <= guidance.interval_high)) {
+    fail_usage(
+        "the guidance interval goes from sigma {} to {}; the first must be 0 or more and not "
+        "above the second",
+        guidance.interval_low, guidance.interval_high);
+  }
+}
+
+// Whether some evaluation has a scale other than 1.
+bool may_guide(const Guidance& guidance) {
+  if (guidance.scales.empty()) return guidance.scale != 1;
+  return std::any_of(guidance.scales.begin(), guidance.scales.end(),
+                     [](const ScaleFrom& from) { return from.scale != 1; });
+}
+
+double scale_at(const Guidance& guidance, double sigma) {
+  const bool below = guidance.interval_low > 0 && sigma <= guidance.interval_low;
+  if (below || sigma > guidance.interval_high) return 1;
+  if (guidance.scales.empty()) return guidance.scale;
+  // A level that a sampler computes anew may lie above its own by rounding.
+  constexpr double kRounding = 1 + 1e-9;
+  double scale = guidance.scales.front().scale;
+  for (const ScaleFrom& from : guidance.scales) {
+    if (from.sigma * kRounding >= sigma) scale = from.scale;
+  }
+  return scale;
+}
+
+Tensor rescaled(const Tensor& guided_BCHW, const Tensor& conditional_BCHW, double rescale) {
+  const auto deviation = [](const Tensor& x_BCHW) { return x_BCHW.flatten(1).std(1); };
+  const Tensor guided_B = deviation(guided_BCHW);
+  // An output that is the same everywhere has nothing to rescale.
+  const Tensor ratio_B = at::where(guided_B > 0, deviation(conditional_BCHW) / guided_B, 1.0);
+  return rescale * (guided_BCHW * ratio_B.reshape({-1, 1, 1, 1})) + (1 - rescale) * guided_BCHW;
+}
+
 }  // namespace
 
 Conditioning concatenate(const Conditioning& first, const Conditioning& second) {
@@ -92,17 +146,41 @@ Parameterization parameterization_from_name(std::string_view name) {
   throw Error(unknown_name("parameterization", name, known), ErrorKind::Usage);
 }
 
+std::vector<ScaleFrom> per_step_scales(std::span<const double> scales,
+                                       std::span<const double> sigmas) {
+  if (scales.size() + 1 != sigmas.size()) {
+    fail_usage("there are {} guidance scales for {} steps; give one for each step", scales.size(),
+               sigmas.empty() ? 0 : sigmas.size() - 1);
+  }
+  std::vector<ScaleFrom> made;
+  for (size_t i = 0; i < scales.size(); ++i) {
+    if (!made.empty() && made.back().sigma == sigmas[i]) made.pop_back();
+    made.push_back({.sigma = sigmas[i], .scale = scales[i]});
+  }
+  return made;
+}
+
+double sigma_at_fraction(const NoiseSchedule& schedule, double fraction) {
+  if (!(fraction >= 0 && fraction <= 1)) {
+    fail_usage("the fraction of the run is {}; it must be 0 to 1", fraction);
+  }
+  if (fraction == 0) return std::numeric_limits<double>::infinity();
+  if (fraction == 1) return 0;
+  return schedule.sigma((1 - fraction) * static_cast<double>(schedule.timesteps() - 1));
+}
+
 Denoiser make_denoiser(Network network, const NoiseSchedule& schedule,
                        Parameterization parameterization, Guidance guidance) {
-  if (!std::isfinite(guidance.scale)) {
-    fail_usage("the guidance scale is {}; it must be a finite number", guidance.scale);
-  }
+  check(guidance);
   // Without a condition both halves would be the same.
-  const bool guided = guidance.scale != 1 && !is_empty(guidance.conditional);
-  const Conditioning conditioning =
-      guided ? concatenate(guidance.unconditional, guidance.conditional) : guidance.conditional;
-  return [network = std::move(network), schedule, parameterization, guided, conditioning,
-          scale = guidance.scale](const Tensor& x_BCHW, double sigma) {
+  const bool ever_guided = may_guide(guidance) && !is_empty(guidance.conditional);
+  const Conditioning both = ever_guided ? concatenate(guidance.unconditional, guidance.conditional)
+                                        : guidance.conditional;
+  return [network = std::move(network), schedule, parameterization, ever_guided, both,
+          guidance = std::move(guidance)](const Tensor& x_BCHW, double sigma) {
+    const double scale = scale_at(guidance, sigma);
+    const bool guided = ever_guided && scale != 1;
+    const Conditioning& conditioning = guided ? both : guidance.conditional;
     Tensor scaled_BCHW = x_BCHW * std::sqrt(NoiseSchedule::alpha_cumprod(sigma));
     if (guided) scaled_BCHW = at::cat({scaled_BCHW, scaled_BCHW});
     const int64_t num_rows = scaled_BCHW.size(0);
@@ -114,6 +192,9 @@ Denoiser make_denoiser(Network network, const NoiseSchedule& schedule,
     if (guided) {
       const auto halves = output_BCHW.chunk(2);
       output_BCHW = halves[0] + scale * (halves[1] - halves[0]);
+      if (guidance.rescale > 0) {
+        output_BCHW = rescaled(output_BCHW, halves[1], guidance.rescale);
+      }
     }
     return estimate(parameterization, x_BCHW, output_BCHW, sigma);
   };

@@ -1,5 +1,5 @@
 // Euler and Heun steps of the probability-flow ODE: Karras et al. 2022 (arXiv 2206.00364),
-// algorithms 1 and 2 without churn, as k-diffusion runs them.
+// algorithm 2, as k-diffusion runs them.
 #include <ATen/ATen.h>
 
 #include "step.h"
@@ -7,19 +7,22 @@
 namespace easel {
 
 Tensor sample_euler(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
-                    NoiseSource&, const SamplerOptions&, const StepCallback& callback) {
+                    NoiseSource& noise, const SamplerOptions& options,
+                    const StepCallback& callback) {
   for (size_t i = 0; i + 1 < sigmas.size(); ++i) {
-    const Tensor denoised_BCHW = denoiser(x_BCHW, sigmas[i]);
-    x_BCHW = euler_step(x_BCHW, denoised_BCHW, sigmas[i], sigmas[i + 1]);
+    const double from = churn(x_BCHW, sigmas, i, noise, options);
+    const Tensor denoised_BCHW = denoiser(x_BCHW, from);
+    x_BCHW = euler_step(x_BCHW, denoised_BCHW, from, sigmas[i + 1]);
     report_step(callback, sigmas, i, denoised_BCHW);
   }
   return x_BCHW;
 }
 
 Tensor sample_heun(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
-                   NoiseSource&, const SamplerOptions&, const StepCallback& callback) {
+                   NoiseSource& noise, const SamplerOptions& options,
+                   const StepCallback& callback) {
   for (size_t i = 0; i + 1 < sigmas.size(); ++i) {
-    const double from = sigmas[i];
+    const double from = churn(x_BCHW, sigmas, i, noise, options);
     const double to = sigmas[i + 1];
     const Tensor denoised_BCHW = denoiser(x_BCHW, from);
     const Tensor predicted_BCHW = euler_step(x_BCHW, denoised_BCHW, from, to);

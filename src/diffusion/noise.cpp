@@ -1,6 +1,7 @@
 #include "easel/diffusion/noise.h"
 
 #include <array>
+#include <limits>
 #include <span>
 #include <variant>
 
@@ -64,8 +65,25 @@ void NormalStream::skip(at::IntArrayRef shape) {
   }
 }
 
+uint64_t NormalStream::draw_seed() {
+  if (auto* generator = std::get_if<at::Generator>(&state_->generator)) {
+    const Tensor seed = at::randint(std::numeric_limits<int64_t>::max(), {}, *generator,
+                                    at::TensorOptions().dtype(at::kLong));
+    return static_cast<uint64_t>(seed.item<int64_t>());
+  }
+  const Tensor bits = draw({2}).view(at::kInt).to(at::kLong);
+  return (static_cast<uint64_t>(bits[0].item<int64_t>()) & 0x7fffffffU) << 32 |
+         (static_cast<uint64_t>(bits[1].item<int64_t>()) & 0xffffffffU);
+}
+
+Rng NormalStream::rng() const {
+  return std::holds_alternative<at::Generator>(state_->generator) ? Rng::Cpu : Rng::Cuda;
+}
+
 NoiseSource NoiseSource::per_image(Rng rng, const std::vector<uint64_t>& seeds) {
   NoiseSource source;
+  source.rng_ = rng;
+  source.seeds_ = seeds;
   for (const uint64_t seed : seeds) source.streams_.emplace_back(rng, seed);
   return source;
 }
@@ -76,12 +94,16 @@ NoiseSource NoiseSource::per_batch(NormalStream& stream) {
   return source;
 }
 
+void NoiseSource::check_seeds(at::IntArrayRef shape_BCHW) const {
+  if (shape_BCHW.empty() || static_cast<size_t>(shape_BCHW[0]) != seeds_.size()) {
+    fail("noise for a batch of shape {} was asked of {} seeds; give one seed for each picture",
+         shape_text(shape_BCHW), seeds_.size());
+  }
+}
+
 Tensor NoiseSource::draw(at::IntArrayRef shape_BCHW) {
   if (shared_ != nullptr) return shared_->draw(shape_BCHW);
-  if (shape_BCHW.empty() || static_cast<size_t>(shape_BCHW[0]) != streams_.size()) {
-    fail("noise for a batch of shape {} was asked of {} seeds; give one seed for each picture",
-         shape_text(shape_BCHW), streams_.size());
-  }
+  check_seeds(shape_BCHW);
   std::vector<Tensor> rows_CHW;
   for (NormalStream& stream : streams_) rows_CHW.push_back(stream.draw(shape_BCHW.slice(1)));
   return rows_CHW.empty() ? at::empty(shape_BCHW, at::TensorOptions().dtype(at::kFloat))

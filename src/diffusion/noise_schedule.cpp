@@ -74,6 +74,28 @@ std::vector<double> sqrt_betas(const ScheduleConfig& c) {
   return betas;
 }
 
+// sqrt(abar) is moved down to 0 at the last timestep and stretched to stay what it was at the
+// first.
+void rescale_to_zero_terminal_snr(std::vector<double>& alphas_cumprod) {
+  if (alphas_cumprod.size() < 2) {
+    fail_usage("zero_terminal_snr moves the last timestep, not the first: it needs 2 timesteps");
+  }
+  const double first = std::sqrt(alphas_cumprod.front());
+  const double last = std::sqrt(alphas_cumprod.back());
+  for (double& abar : alphas_cumprod) {
+    const double root = (std::sqrt(abar) - last) * (first / (first - last));
+    abar = root * root;
+  }
+  const double before_last = alphas_cumprod[alphas_cumprod.size() - 2];
+  if (!(before_last > kZeroTerminalAbar)) {
+    fail_usage(
+        "with zero_terminal_snr the timestep before the last has abar {}, not above {}, which "
+        "stands for 0; use fewer timesteps",
+        before_last, kZeroTerminalAbar);
+  }
+  alphas_cumprod.back() = kZeroTerminalAbar;
+}
+
 constexpr std::array<std::string_view, 4> kNames = {"linear", "cosine", "sqrt_linear", "sqrt"};
 constexpr std::array<Betas, 4> kBetas = {linear_betas, cosine_betas, sqrt_linear_betas, sqrt_betas};
 
@@ -145,6 +167,7 @@ NoiseSchedule make_noise_schedule(const ScheduleConfig& config) {
     }
     schedule.alphas_cumprod.push_back(abar);
   }
+  if (config.zero_terminal_snr) rescale_to_zero_terminal_snr(schedule.alphas_cumprod);
   return schedule;
 }
 

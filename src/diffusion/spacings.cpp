@@ -1,14 +1,14 @@
-#include <algorithm>
 #include <array>
-#include <cmath>
 
 #include <easel/base/error.h>
 
 #include "easel/diffusion/sampler.h"
 #include "find_by_name.h"
+#include "level_list.h"
+#include "spacing_functions.h"
 
 namespace easel {
-namespace {
+namespace spacing {
 
 void check_steps(const NoiseSchedule& schedule, int64_t steps) {
   if (steps < 1 || steps > schedule.timesteps()) {
@@ -18,145 +18,66 @@ void check_steps(const NoiseSchedule& schedule, int64_t steps) {
   }
 }
 
-double unit_variance_scale(double sigma) { return std::sqrt(1 + sigma * sigma); }
-
-// A copy that reads levels between timesteps as the spacing's own program does.
 NoiseSchedule with(NoiseSchedule schedule, Interpolation interpolation) {
   schedule.interpolation = interpolation;
   return schedule;
 }
 
-// From 0 to 1 in `count` even parts, both ends included; one value is 0.
 double ramp(int64_t i, int64_t count) {
   return count > 1 ? static_cast<double>(i) / static_cast<double>(count - 1) : 0;
 }
 
-// CompVis's make_ddim_sampling_parameters for rising timesteps: the run ends at the level of
-// timestep 0. Where CompVis goes past the last timestep (and fails), the last one is taken.
-SigmaPlan compvis_plan(const NoiseSchedule& schedule, const std::vector<int64_t>& timesteps) {
-  SigmaPlan plan;
-  for (auto t = timesteps.rbegin(); t != timesteps.rend(); ++t) {
-    plan.sigmas.push_back(
-        schedule.sigma(static_cast<double>(std::min(*t, schedule.timesteps() - 1))));
-  }
-  plan.sigmas.push_back(schedule.sigma_min());
-  plan.initial_scale = unit_variance_scale(plan.sigmas.front());
-  plan.final_scale = std::sqrt(schedule.alphas_cumprod.front());
-  return plan;
-}
+}  // namespace spacing
 
-SigmaPlan compvis(const NoiseSchedule& schedule, int64_t steps) {
-  check_steps(schedule, steps);
-  std::vector<int64_t> timesteps;
-  const int64_t stride = schedule.timesteps() / steps;
-  for (int64_t t = 0; t < schedule.timesteps(); t += stride) timesteps.push_back(t + 1);
-  return compvis_plan(schedule, timesteps);
-}
+namespace {
 
-SigmaPlan compvis_quad(const NoiseSchedule& schedule, int64_t steps) {
-  check_steps(schedule, steps);
-  const double last = std::sqrt(static_cast<double>(schedule.timesteps()) * 0.8);
-  const double stride = steps > 1 ? last / static_cast<double>(steps - 1) : 0;
-  std::vector<int64_t> timesteps;
-  for (int64_t i = 0; i < steps; ++i) {
-    const double root = i > 0 && i == steps - 1 ? last : static_cast<double>(i) * stride;
-    timesteps.push_back(static_cast<int64_t>(root * root) + 1);
-  }
-  return compvis_plan(schedule, timesteps);
-}
-
-// Times from 1 to 1/N in even parts; time (i + 1) / N is timestep i.
-SigmaPlan dpm_solver(const NoiseSchedule& trained, int64_t steps) {
-  check_steps(trained, steps);
-  const NoiseSchedule schedule = with(trained, Interpolation::LogAlpha);
-  const auto last = static_cast<double>(schedule.timesteps() - 1);
-  SigmaPlan plan;
-  for (int64_t i = 0; i <= steps; ++i) {
-    plan.sigmas.push_back(
-        schedule.sigma(last * static_cast<double>(steps - i) / static_cast<double>(steps)));
-  }
-  plan.initial_scale = unit_variance_scale(plan.sigmas.front());
-  plan.final_scale = std::sqrt(schedule.alphas_cumprod.front());
-  plan.interpolation = Interpolation::LogAlpha;
-  return plan;
-}
-
-SigmaPlan ddpm(const NoiseSchedule& schedule, int64_t steps) {
-  check_steps(schedule, steps);
-  const auto last = static_cast<double>(schedule.timesteps() - 1);
-  SigmaPlan plan;
-  for (int64_t i = steps - 1; i >= 0; --i) {
-    const double share = steps > 1 ? ramp(i, steps) : 1;
-    plan.sigmas.push_back(schedule.sigma(std::nearbyint(share * last)));
-  }
-  plan.sigmas.push_back(0);
-  plan.initial_scale = unit_variance_scale(plan.sigmas.front());
-  return plan;
-}
-
-// The plans of k-diffusion's users: `steps` levels, then 0; x starts as noise * sigma_0.
-template <class Level>
-SigmaPlan k_diffusion_plan(const NoiseSchedule& trained, int64_t steps, Level level) {
-  check_steps(trained, steps);
-  const NoiseSchedule schedule = with(trained, Interpolation::LogSigma);
-  SigmaPlan plan;
-  for (int64_t i = 0; i < steps; ++i) plan.sigmas.push_back(level(schedule, i));
-  plan.sigmas.push_back(0);
-  plan.initial_scale = plan.sigmas.front();
-  return plan;
-}
-
-SigmaPlan uniform(const NoiseSchedule& trained, int64_t steps) {
-  return k_diffusion_plan(trained, steps, [steps](const NoiseSchedule& schedule, int64_t i) {
-    return schedule.sigma((1 - ramp(i, steps)) * static_cast<double>(schedule.timesteps() - 1));
-  });
-}
-
-SigmaPlan sgm_uniform(const NoiseSchedule& trained, int64_t steps) {
-  return k_diffusion_plan(trained, steps, [steps](const NoiseSchedule& schedule, int64_t i) {
-    return schedule.sigma((1 - ramp(i, steps + 1)) * static_cast<double>(schedule.timesteps() - 1));
-  });
-}
-
-SigmaPlan simple(const NoiseSchedule& trained, int64_t steps) {
-  return k_diffusion_plan(trained, steps, [steps](const NoiseSchedule& schedule, int64_t i) {
-    const auto count = static_cast<double>(schedule.timesteps());
-    return schedule.sigma(
-        count - 1 - std::floor(static_cast<double>(i) * (count / static_cast<double>(steps))));
-  });
-}
-
-SigmaPlan karras(const NoiseSchedule& trained, int64_t steps) {
-  return k_diffusion_plan(trained, steps, [steps](const NoiseSchedule& schedule, int64_t i) {
-    constexpr double kRho = 7;
-    const double first = std::pow(schedule.sigma_max(), 1 / kRho);
-    const double last = std::pow(schedule.sigma_min(), 1 / kRho);
-    return std::pow(first + ramp(i, steps) * (last - first), kRho);
-  });
-}
-
-SigmaPlan exponential(const NoiseSchedule& trained, int64_t steps) {
-  return k_diffusion_plan(trained, steps, [steps](const NoiseSchedule& schedule, int64_t i) {
-    const double first = std::log(schedule.sigma_max());
-    const double last = std::log(schedule.sigma_min());
-    return std::exp(first + ramp(i, steps) * (last - first));
-  });
-}
-
-constexpr std::array<SpacingInfo, 9> kSpacings = {{
-    {"compvis", compvis, "CompVis's DDIM and PLMS: every c-th timestep, c = timesteps / steps",
-     "ddim,uniform_ddim"},
-    {"compvis_quad", compvis_quad, "CompVis's 'quad': timesteps that grow as a square", "quad"},
-    {"dpm_solver", dpm_solver, "CompVis's DPM-Solver: even times from 1 to 1/timesteps",
+constexpr std::array<SpacingInfo, 19> kSpacings = {{
+    {"compvis", spacing::compvis,
+     "CompVis's DDIM and PLMS: every c-th timestep, c = timesteps / steps", "ddim,uniform_ddim"},
+    {"compvis_quad", spacing::compvis_quad, "CompVis's 'quad': timesteps that grow as a square",
+     "quad"},
+    {"dpm_solver", spacing::dpm_solver, "CompVis's DPM-Solver: even times from 1 to 1/timesteps",
      "time_uniform"},
-    {"ddpm", ddpm, "all timesteps or evenly chosen ones, then 0 (Ho et al. 2020)", "linspace"},
-    {"default", uniform, "k-diffusion and A1111: even timesteps from the last to 0, then 0",
-     "uniform,normal,discrete"},
-    {"karras", karras, "Karras et al. 2022, rho 7, then 0", ""},
-    {"exponential", exponential, "even in log sigma, then 0", ""},
-    {"sgm_uniform", sgm_uniform, "ComfyUI and A1111: even timesteps without timestep 0, then 0",
-     "sgm"},
-    {"simple", simple, "ComfyUI: every (timesteps / steps)-th level from the top, then 0", ""},
+    {"ddpm", spacing::ddpm, "all timesteps or evenly chosen ones, then 0 (Ho et al. 2020)",
+     "linspace"},
+    {"leading", spacing::leading,
+     "diffusers: the first of each of as many stretches as steps, one later; ends as compvis", ""},
+    {"trailing", spacing::trailing,
+     "diffusers: the last of each of as many stretches as steps (Lin et al. 2023); ends as compvis",
+     ""},
+    {"default", spacing::uniform,
+     "k-diffusion and A1111: even timesteps from the last to 0, then 0", "uniform,normal,discrete"},
+    {"karras", spacing::karras, "Karras et al. 2022, rho 7, then 0",
+     "get_sigmas_karras,use_karras_sigmas,KarrasScheduler"},
+    {"exponential", spacing::exponential,
+     "even in log sigma, then 0; k-diffusion's polyexponential with rho 1",
+     "polyexponential,get_sigmas_exponential,get_sigmas_polyexponential,use_exponential_sigmas,"
+     "ExponentialScheduler,PolyexponentialScheduler"},
+    {"sgm_uniform", spacing::sgm_uniform,
+     "ComfyUI and A1111: even timesteps without timestep 0, then 0", "sgm"},
+    {"simple", spacing::simple, "ComfyUI: every (timesteps / steps)-th level from the top, then 0",
+     ""},
+    {"ddim_uniform", spacing::ddim_uniform,
+     "ComfyUI's ddim_uniform and A1111's DDIM: every c-th timestep from 1, then 0",
+     "ddim_scheduler"},
+    {"beta", spacing::beta,
+     "ComfyUI: timesteps at a beta distribution's quantiles, repeats left out, then 0 (Lee et al. "
+     "2024, arXiv 2407.12173)",
+     "beta_scheduler"},
+    {"beta_a1111", spacing::beta_a1111,
+     "A1111 and diffusers: sigmas at a beta distribution's quantiles, then 0", "use_beta_sigmas"},
+    {"kl_optimal", spacing::kl_optimal,
+     "ComfyUI: even in atan(sigma), then 0 (Sabour et al. 2024, arXiv 2404.14507)", "kl"},
+    {"kl_optimal_a1111", spacing::kl_optimal_a1111,
+     "A1111: even in atan(sigma), ends at the smallest sigma", ""},
+    {"linear_quadratic", spacing::linear_quadratic,
+     "ComfyUI: sigma falls slowly and linearly, then as a parabola to 0", ""},
+    {"align_your_steps", spacing::align_your_steps,
+     "ComfyUI and stable-diffusion.cpp: the published ten steps for SD 1, or log-linear between "
+     "them (Sabour et al. 2024)",
+     "ays,AlignYourStepsScheduler"},
+    {"align_your_steps_a1111", spacing::align_your_steps_a1111,
+     "A1111: the same list, rounded, with its last level kept before 0", ""},
 }};
 
 }  // namespace
@@ -165,6 +86,11 @@ std::span<const SpacingInfo> spacings() { return kSpacings; }
 
 const SpacingInfo& find_spacing(std::string_view name) {
   return find_by_name("schedule", name, spacings());
+}
+
+SigmaPlan make_plan(std::string_view schedule, const NoiseSchedule& noise_schedule, int64_t steps) {
+  if (is_level_list(schedule)) return plan_from_list(schedule, noise_schedule);
+  return find_spacing(schedule).plan(noise_schedule, steps);
 }
 
 }  // namespace easel

@@ -15,6 +15,23 @@ inline int64_t num_steps(std::span<const double> sigmas) {
 // Euler step, exact at to = 0.
 Tensor euler_step(const Tensor& x_BCHW, const Tensor& denoised_BCHW, double from, double to);
 
+// A step from `from` to `to` that goes lower, to `down`, and adds noise of deviation `up`.
+struct AncestralStep {
+  double down;
+  double up;
+};
+AncestralStep ancestral_step(double from, double to, double eta);
+
+// Noise of deviation `scale` on x's device.
+Tensor fresh_noise(NoiseSource& noise, const Tensor& x_BCHW, double scale);
+
+// Adds churn for step i to x_BCHW; returns the level it then holds.
+double churn(Tensor& x_BCHW, std::span<const double> sigmas, size_t i, NoiseSource& noise,
+             const SamplerOptions& options);
+
+// The lowest level above 0.
+double lowest_level(std::span<const double> sigmas);
+
 // Calls `callback` where there is one, for 0-based step i.
 void report_step(const StepCallback& callback, std::span<const double> sigmas, size_t i,
                  const Tensor& denoised_BCHW);
@@ -40,5 +57,34 @@ Tensor sample_dpm_solver(const Denoiser& denoiser, Tensor x_BCHW, std::span<cons
 Tensor sample_dpmpp_2m(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
                        NoiseSource& noise, const SamplerOptions& options,
                        const StepCallback& callback);
+Tensor sample_dpm_2(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
+                    NoiseSource& noise, const SamplerOptions& options,
+                    const StepCallback& callback);
+Tensor sample_dpm_2_ancestral(const Denoiser& denoiser, Tensor x_BCHW,
+                              std::span<const double> sigmas, NoiseSource& noise,
+                              const SamplerOptions& options, const StepCallback& callback);
+Tensor sample_dpmpp_2s_ancestral(const Denoiser& denoiser, Tensor x_BCHW,
+                                 std::span<const double> sigmas, NoiseSource& noise,
+                                 const SamplerOptions& options, const StepCallback& callback);
+Tensor sample_lms(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
+                  NoiseSource& noise, const SamplerOptions& options, const StepCallback& callback);
+Tensor sample_dpmpp_sde(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
+                        NoiseSource& noise, const SamplerOptions& options,
+                        const StepCallback& callback);
+Tensor sample_dpmpp_2m_sde(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
+                           NoiseSource& noise, const SamplerOptions& options,
+                           const StepCallback& callback);
+Tensor sample_dpmpp_2m_sde_heun(const Denoiser& denoiser, Tensor x_BCHW,
+                                std::span<const double> sigmas, NoiseSource& noise,
+                                const SamplerOptions& options, const StepCallback& callback);
+Tensor sample_dpmpp_3m_sde(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
+                           NoiseSource& noise, const SamplerOptions& options,
+                           const StepCallback& callback);
+Tensor sample_dpm_fast(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
+                       NoiseSource& noise, const SamplerOptions& options,
+                       const StepCallback& callback);
+Tensor sample_dpm_adaptive(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
+                           NoiseSource& noise, const SamplerOptions& options,
+                           const StepCallback& callback);
 
 }  // namespace easel

@@ -55,12 +55,12 @@ void check(const PictureSettings& settings) {
 
 SamplerNames resolved_sampler(const PictureSettings& settings) {
   const SamplerInfo& sampler = find_sampler(settings.sampler);
-  const SpacingInfo& spacing = find_spacing(
-      settings.schedule.empty() ? sampler.default_spacing : std::string_view(settings.schedule));
+  const std::string_view schedule =
+      settings.schedule.empty() ? sampler.default_spacing : std::string_view(settings.schedule);
   return {.sampler = sampler.name,
-          .schedule = spacing.name,
+          .schedule = std::string(is_level_list(schedule) ? schedule : find_spacing(schedule).name),
           .eta = settings.eta.value_or(sampler.default_eta),
-          .uses_eta = sampler.uses_eta};
+          .uses_eta = sampler.uses_eta()};
 }
 
 std::string sampler_table() {

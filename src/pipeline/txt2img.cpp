@@ -87,6 +87,16 @@ void check_size(std::string_view name, int64_t size, int64_t unit) {
              name, size, unit, below, below + unit);
 }
 
+SigmaPlan plan_of(const SamplerInfo& sampler, const SamplerNames& names,
+                  const NoiseSchedule& schedule, int64_t steps) {
+  if (!is_level_list(names.schedule)) {
+    return make_plan(sampler, find_spacing(names.schedule), schedule, steps);
+  }
+  SigmaPlan plan = make_plan(names.schedule, schedule, steps);
+  check_sampler_options(sampler, {.eta = names.eta}, plan.steps());
+  return plan;
+}
+
 Txt2ImgResult draw(const StableDiffusion& model, const Txt2ImgRequest& request, NoiseSource& noise,
                    const Progress& progress) {
   const c10::InferenceMode inference;
@@ -94,11 +104,12 @@ Txt2ImgResult draw(const StableDiffusion& model, const Txt2ImgRequest& request, 
   const auto shape = latent_shape(model, settings, static_cast<int64_t>(request.prompts.size()));
   const SamplerInfo& sampler = find_sampler(settings.sampler);
   const SamplerNames names = resolved_sampler(settings);
-  const SigmaPlan plan = find_spacing(names.schedule).plan(model.schedule, settings.steps);
+  const SigmaPlan plan = plan_of(sampler, names, model.schedule, settings.steps);
   if (plan.steps() != settings.steps) {
     say(progress.log, LogLevel::Info,
-        fmt::format("the schedule '{}' takes {} steps where {} are asked for, as its source does",
-                    names.schedule, plan.steps(), settings.steps));
+        fmt::format("the schedule '{}' takes {} steps where {} are asked for{}", names.schedule,
+                    plan.steps(), settings.steps,
+                    is_level_list(names.schedule) ? "" : ", as its source does"));
   }
 
   const auto text_start = Clock::now();

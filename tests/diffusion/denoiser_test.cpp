@@ -1,5 +1,8 @@
 #include "easel/diffusion/denoiser.h"
 
+#include <cmath>
+#include <limits>
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -88,6 +91,114 @@ TEST(Denoiser, RefusesWhatDoesNotFit) {
   guidance.scale = std::numeric_limits<double>::infinity();
   EXPECT_THROW(make(guidance), Error);
   EXPECT_THROW(parameterization_from_name("velocity"), Error);
+}
+
+// How many rows each evaluation has, for a batch of 2.
+std::vector<int64_t> rows_at(const Guidance& guidance, const std::vector<double>& sigmas) {
+  std::vector<int64_t> rows;
+  const Network network = [&](const Tensor& x_BCHW, const Tensor& t_B, const Conditioning& c) {
+    rows.push_back(x_BCHW.size(0));
+    return test::toy_network(x_BCHW, t_B, c);
+  };
+  const Denoiser denoiser =
+      make_denoiser(network, make_noise_schedule({}), Parameterization::Eps, guidance);
+  for (const double sigma : sigmas) denoiser(at::ones({2, 4, 2, 2}), sigma);
+  return rows;
+}
+
+TEST(Guidance, ActsInItsIntervalAlone) {
+  Guidance guidance = test::toy_guidance(7.5, 2);
+  EXPECT_EQ(rows_at(guidance, {14.6, 1, 0}), (std::vector<int64_t>{4, 4, 4}));
+  guidance.interval_low = 0.5;
+  guidance.interval_high = 5;
+  EXPECT_EQ(rows_at(guidance, {14.6, 5.001, 5, 0.501, 0.5, 0.1}),
+            (std::vector<int64_t>{2, 2, 4, 4, 2, 2}));
+
+  const NoiseSchedule schedule = make_noise_schedule({});
+  const Guidance plain{.scale = 1, .conditional = guidance.conditional, .unconditional = {}};
+  const Tensor x = at::randn({2, 4, 2, 3});
+  const auto run = [&](const Guidance& by, double sigma) {
+    return make_denoiser(test::toy_network, schedule, Parameterization::V, by)(x, sigma);
+  };
+  EXPECT_TRUE(at::equal(run(guidance, 9), run(plain, 9)));
+  EXPECT_TRUE(at::equal(run(guidance, 2), run(test::toy_guidance(7.5, 2), 2)));
+}
+
+TEST(Guidance, FractionsOfTheRunAreLevels) {
+  const NoiseSchedule schedule = make_noise_schedule({});
+  EXPECT_EQ(sigma_at_fraction(schedule, 0), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(sigma_at_fraction(schedule, 1), 0);
+  EXPECT_DOUBLE_EQ(sigma_at_fraction(schedule, 0.5), schedule.sigma(499.5));
+  EXPECT_THROW(sigma_at_fraction(schedule, 1.5), Error);
+  EXPECT_THROW(sigma_at_fraction(schedule, std::nan("")), Error);
+}
+
+TEST(Guidance, TakesAScaleForEachStep) {
+  const std::vector<double> sigmas = {10, 5, 2, 0};
+  Guidance guidance = test::toy_guidance(3, 2);
+  guidance.scales = per_step_scales(std::vector<double>{7, 1, 4}, sigmas);
+  EXPECT_EQ(rows_at(guidance, {12, 10, 6, 5, 3, 2, 1, 0}),
+            (std::vector<int64_t>{4, 4, 4, 2, 2, 4, 4, 4}));
+  const Tensor x = at::randn({2, 4, 2, 3});
+  for (const auto& [sigma, scale] : {std::pair{10.0, 7.0}, {7.0, 7.0}, {5.0, 1.0}, {0.5, 4.0}}) {
+    const auto run = [&, level = sigma](const Guidance& by) {
+      return make_denoiser(test::toy_network, make_noise_schedule({}), Parameterization::Eps, by)(
+          x, level);
+    };
+    EXPECT_TRUE(at::equal(run(guidance), run(test::toy_guidance(scale, 2)))) << sigma;
+  }
+  // Nothing but 1: the unconditional half is not needed.
+  guidance.unconditional = {};
+  guidance.scales = per_step_scales(std::vector<double>{1, 1, 1}, sigmas);
+  EXPECT_EQ(rows_at(guidance, {10, 2}), (std::vector<int64_t>{2, 2}));
+  EXPECT_EQ(per_step_scales(std::vector<double>{1, 2}, std::vector<double>{3, 3, 3}).size(), 1);
+  EXPECT_THROW(per_step_scales(std::vector<double>{1, 2}, sigmas), Error);
+  EXPECT_THROW(per_step_scales(std::vector<double>{}, std::vector<double>{}), Error);
+}
+
+TEST(Guidance, RescalesAsDiffusersDoes) {
+  for (const auto& row : test::read_fixture("guidance_rescale")) {
+    SCOPED_TRACE(row.at("phi").dump());
+    const Tensor both = at::cat({test::tensor_from_json(row.at("unconditional"), test::kShape),
+                                 test::tensor_from_json(row.at("conditional"), test::kShape)});
+    const Network network = [&](const Tensor&, const Tensor&, const Conditioning&) { return both; };
+    Guidance guidance = test::toy_guidance(row.at("scale"), 2);
+    guidance.rescale = row.at("phi");
+    const Denoiser denoiser =
+        make_denoiser(network, make_noise_schedule({}), Parameterization::X0, guidance);
+    test::expect_close(denoiser(at::zeros(test::kShape), 1),
+                       test::tensor_from_json(row.at("guided"), test::kShape), 1e-6);
+  }
+}
+
+TEST(Guidance, RescaleLeavesAFlatOutputAlone) {
+  const Network network = [](const Tensor& x_BCHW, const Tensor&, const Conditioning&) {
+    return at::ones_like(x_BCHW);
+  };
+  Guidance guidance = test::toy_guidance(7.5, 2);
+  guidance.rescale = 0.7;
+  const Tensor got = make_denoiser(network, make_noise_schedule({}), Parameterization::X0,
+                                   guidance)(at::zeros(test::kShape), 1);
+  test::expect_close(got, at::ones(test::kShape), 1e-6);
+}
+
+TEST(Guidance, RefusesValuesOutOfRange) {
+  const auto make = [](auto change) {
+    Guidance guidance = test::toy_guidance(7.5, 2);
+    change(guidance);
+    return make_denoiser(test::toy_network, make_noise_schedule({}), Parameterization::Eps,
+                         guidance);
+  };
+  const double nan = std::nan("");
+  EXPECT_THROW(make([](Guidance& g) { g.rescale = -0.1; }), Error);
+  EXPECT_THROW(make([](Guidance& g) { g.rescale = 1.1; }), Error);
+  EXPECT_THROW(make([&](Guidance& g) { g.rescale = nan; }), Error);
+  EXPECT_THROW(make([](Guidance& g) { g.interval_low = -1; }), Error);
+  EXPECT_THROW(make([&](Guidance& g) { g.interval_high = nan; }), Error);
+  EXPECT_THROW(make([](Guidance& g) { g.interval_low = 5, g.interval_high = 4; }), Error);
+  EXPECT_THROW(make([](Guidance& g) { g.scales = {{3, 2}, {3, 1}}; }), Error);
+  EXPECT_THROW(make([&](Guidance& g) { g.scales = {{3, nan}}; }), Error);
+  EXPECT_THROW(make([&](Guidance& g) { g.scales = {{nan, 2}}; }), Error);
 }
 
 TEST(Conditioning, ConcatenatesEveryPart) {

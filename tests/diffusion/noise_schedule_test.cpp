@@ -26,6 +26,23 @@ TEST(NoiseSchedule, FollowsCompVisBetas) {
   }
 }
 
+TEST(NoiseSchedule, RescalesToZeroTerminalSnrAsDiffusersDoes) {
+  for (const auto& row : test::read_fixture("zero_snr")) {
+    const int64_t timesteps = row.at("timesteps");
+    SCOPED_TRACE(timesteps);
+    const NoiseSchedule schedule =
+        make_noise_schedule({.timesteps = timesteps, .zero_terminal_snr = true});
+    for (size_t i = 0; i < row.at("at").size(); ++i) {
+      const double want = row.at("alphas_cumprod")[i];
+      EXPECT_NEAR(schedule.alphas_cumprod[row.at("at")[i].get<size_t>()] / want, 1, 1e-9);
+    }
+    EXPECT_EQ(schedule.alphas_cumprod.back(), kZeroTerminalAbar);
+    EXPECT_NEAR(schedule.sigma_max(), 4518.7, 0.1);
+    EXPECT_EQ(schedule.t(schedule.sigma_max()), static_cast<double>(timesteps - 1));
+  }
+  EXPECT_THROW(make_noise_schedule({.timesteps = 1, .zero_terminal_snr = true}), Error);
+}
+
 TEST(NoiseSchedule, HasStableDiffusionsLevels) {
   const NoiseSchedule schedule = make_noise_schedule({});
   EXPECT_NEAR(schedule.sigma_min(), 0.029167, 1e-6);

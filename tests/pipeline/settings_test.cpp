@@ -51,6 +51,8 @@ TEST(PictureSettings, ResolvesTheSamplersDefaults) {
   EXPECT_EQ(resolved_sampler(settings).eta, 1);
   settings.schedule = "karras";
   EXPECT_EQ(resolved_sampler(settings).schedule, "karras");
+  settings.schedule = "14.6,7.2,0";
+  EXPECT_EQ(resolved_sampler(settings).schedule, "14.6,7.2,0");
   settings.schedule = "kaaras";
   EXPECT_THROW(resolved_sampler(settings), Error);
 }

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <functional>
+#include <limits>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include <easel/base/tensor.h>
 #include <easel/diffusion/noise_schedule.h>
@@ -36,15 +39,46 @@ enum class Parameterization { Eps, V, X0 };
 // (Usage).
 Parameterization parameterization_from_name(std::string_view name);
 
+// A guidance scale for the evaluations at `sigma` and below, down to the next one's.
+struct ScaleFrom {
+  double sigma;
+  double scale;
+};
+
 struct Guidance {
   double scale = 7.5;          // exactly 1: the unconditional half is not evaluated
   Conditioning conditional;    // may be empty: an unconditional model, evaluated once a call
   Conditioning unconditional;  // may be empty when scale is 1, else the same parts as `conditional`
+
+  // Phi of Lin et al. 2023 (arXiv 2305.08891, section 3.4), 0 to 1: how far the guided output is
+  // brought back to the conditional one's standard deviation, picture by picture, on the network's
+  // own output (diffusers' guidance_rescale).
+  double rescale = 0;
+  // Guidance acts where interval_low < sigma <= interval_high (Kynkaanniemi et al. 2024, arXiv
+  // 2404.07724); elsewhere the conditional half alone is evaluated. A low end of 0 is no low end.
+  double interval_low = 0;
+  double interval_high = std::numeric_limits<double>::infinity();
+  // Takes the place of `scale` where it is not empty; strictly falling sigmas. Above the first one
+  // its scale holds too.
+  std::vector<ScaleFrom> scales{};
 };
 
-// One batch [unconditional, conditional] a call; guided = u + scale * (c - u), as CompVis computes
-// it, in float32 and on the network's own output. The network sees x / sqrt(1 + sigma^2) at
-// schedule.t(sigma). The schedule is copied. Throws Error (Usage) on a scale that is not finite.
+// One scale a step for a plan's levels, which are one more than the scales; a step's scale holds
+// for every evaluation from its level down to above the next one. Where levels repeat, the later
+// step's counts. Throws Error (Usage) where the numbers differ.
+std::vector<ScaleFrom> per_step_scales(std::span<const double> scales,
+                                       std::span<const double> sigmas);
+
+// The level at which the fraction (0 to 1) of the timesteps is done, from the last one: for an
+// interval given as a part of the run, as ComfyUI's start and end percent. 0 is infinity, 1 is 0.
+// Throws Error (Usage) outside.
+double sigma_at_fraction(const NoiseSchedule& schedule, double fraction);
+
+// One batch [unconditional, conditional] a call, or [conditional] where the scale is exactly 1 or
+// sigma lies outside the interval; guided = u + scale * (c - u), as CompVis computes it, in float32
+// and on the network's own output. The network sees x / sqrt(1 + sigma^2) at schedule.t(sigma). The
+// schedule is copied. Throws Error (Usage) on a scale that is not finite and on other values out of
+// range.
 Denoiser make_denoiser(Network network, const NoiseSchedule& schedule,
                        Parameterization parameterization, Guidance guidance);
 

@@ -36,10 +36,33 @@ class NormalStream {
   Tensor draw(at::IntArrayRef shape);
   // Goes on as if draw(shape) had been called.
   void skip(at::IntArrayRef shape);
+  // A seed for a stream of its own, drawn from this one. Cpu: torch.randint(0, 2**63 - 1, []).
+  uint64_t draw_seed();
+  Rng rng() const;
 
  private:
   struct State;
   std::unique_ptr<State> state_;
+};
+
+class BrownianTree;
+
+// Noise for a batch of pictures as a function of two levels: the increment of a Brownian motion
+// between them over the root of their distance, standard normal. It depends on the seeds and the
+// levels alone, not on the order of the questions; steps that overlap share their noise. The
+// numbers are those of k-diffusion's BrownianTreeNoiseSampler. Not thread-safe.
+class BrownianNoise {
+ public:
+  BrownianNoise(std::vector<BrownianTree> trees, bool whole_batch);
+  ~BrownianNoise();
+  BrownianNoise(BrownianNoise&&) noexcept;
+
+  // [B, C, H, W], float32 on the CPU. The levels must differ.
+  Tensor operator()(double from, double to);
+
+ private:
+  std::vector<BrownianTree> trees_;  // one a picture, or one for all
+  bool whole_batch_;
 };
 
 // Noise for a batch of pictures. Not thread-safe: one source belongs to one run.
@@ -58,9 +81,16 @@ class NoiseSource {
   // Only for per_batch: counts a draw whose values the reference program threw away; per_image
   // draws only what it uses, so there it does nothing.
   void discard(at::IntArrayRef shape_BCHW);
+  // Brownian noise over levels low to high. With per_image a picture's comes from its seed and
+  // draws nothing from its stream; with per_batch one seed is drawn from the stream.
+  BrownianNoise brownian(at::IntArrayRef shape_BCHW, double low, double high);
 
  private:
   NoiseSource() = default;
+  void check_seeds(at::IntArrayRef shape_BCHW) const;
+
+  Rng rng_ = Rng::Cpu;
+  std::vector<uint64_t> seeds_;
   std::vector<NormalStream> streams_;
   NormalStream* shared_ = nullptr;
 };

@@ -17,7 +17,14 @@ struct ScheduleConfig {
   double linear_end = 0.0120;            // "sqrt" takes the root of a linear ramp between them
   double cosine_s = 8e-3;                // "cosine": offset of the angle, > -1
   int64_t timesteps = 1000;              // 1 to 1,000,000
+  // Rescaled so that the last timestep is noise alone (Lin et al. 2023, arXiv 2305.08891, algorithm
+  // 1; diffusers' rescale_betas_zero_snr). Its abar is kZeroTerminalAbar in place of 0, as in
+  // ComfyUI and A1111, so that its sigma is finite: 4518.7. For v models; from noise alone eps says
+  // nothing about the picture.
+  bool zero_terminal_snr = false;
 };
+
+inline constexpr double kZeroTerminalAbar = 4.8973451890853435e-08;
 
 // How levels are interpolated between integer timesteps.
 enum class Interpolation {

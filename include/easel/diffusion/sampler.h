@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -45,14 +46,48 @@ std::span<const SpacingInfo> spacings();
 // first.
 const SpacingInfo& find_spacing(std::string_view name);
 
+// Levels by hand, noisy first and strictly falling, in the model's range; a last 0 is appended
+// where it is missing. x starts as noise * sigma_0. Throws Error (Usage).
+SigmaPlan plan_from_sigmas(std::vector<double> sigmas, const NoiseSchedule& noise_schedule);
+// The same from timesteps, fractional ones too: 0 is the smallest level, and level 0 comes after.
+SigmaPlan plan_from_timesteps(std::vector<double> timesteps, const NoiseSchedule& noise_schedule);
+// Whether the text is a list of levels ("14.6,7.2,2.5,0"; timesteps: "t:999,666,333") rather than
+// a name.
+bool is_level_list(std::string_view schedule);
+// From a name in spacings(), which `steps` belongs to, or from a list, which counts its own steps.
+// Throws Error (Usage).
+SigmaPlan make_plan(std::string_view schedule, const NoiseSchedule& noise_schedule, int64_t steps);
+
 struct SamplerOptions {
   double eta = 0;  // DDIM's and the ancestral samplers' share of fresh noise, 0 to 1
   bool clip_denoised =
       false;  // ddpm: clamp the estimate to [-1, 1] (models of pixels, not latents)
+  // Karras et al. 2022, algorithm 2: where s_tmin <= sigma <= s_tmax, noise is added up to sigma *
+  // (1 + min(s_churn / steps, sqrt(2) - 1)) before the step. 0: none.
+  double s_churn = 0;
+  double s_tmin = 0;
+  double s_tmax = std::numeric_limits<double>::infinity();
+  double s_noise = 1;            // the standard deviation of all fresh noise; above 0
+  int64_t order = 0;             // 0: the sampler's own
+  std::string_view solver = {};  // empty: the sampler's own; else one of SamplerInfo::solvers
+  // The error allowed in a step that the sampler chooses itself, relative and absolute.
+  double rtol = 0.05;
+  double atol = 0.0078;
 };
 
+// Options that a sampler takes: the bits of SamplerInfo::takes.
+inline constexpr uint32_t kTakesEta = 1;
+inline constexpr uint32_t kTakesClipDenoised = 2;
+inline constexpr uint32_t kTakesChurn = 4;  // s_churn, s_tmin and s_tmax
+inline constexpr uint32_t kTakesSNoise = 8;
+inline constexpr uint32_t kTakesOrder = 16;
+inline constexpr uint32_t kTakesSolver = 32;
+inline constexpr uint32_t kTakesTolerance = 64;  // rtol and atol
+
 struct StepInfo {
-  int64_t step;  // 1 .. steps, after the step is done
+  // 1 .. steps, after the step is done. A sampler with steps of its own reports how far it has come
+  // in `steps`, dpm_fast in fewer of its own.
+  int64_t step;
   int64_t steps;
   double sigma;            // the level the step started from
   const Tensor& denoised;  // the current estimate of the clean latents, [B, C, H, W]
@@ -67,23 +102,43 @@ using Sampler = Tensor (*)(const Denoiser& denoiser, Tensor x_BCHW, std::span<co
                            NoiseSource& noise, const SamplerOptions& options,
                            const StepCallback& callback);
 
+// How a sampler uses the levels it is given.
+enum class Levels {
+  Each,     // one step between each two
+  Between,  // steps of its own between the first and the last above 0, where it ends
+};
+
 struct SamplerInfo {
   std::string_view name;
   std::string_view aliases;  // other programs' spellings, comma-separated
   Sampler run;
   std::string_view default_spacing;  // a name in spacings()
-  double default_eta;
-  bool uses_eta;    // eta other than the default or 0 is an error where false
-  bool stochastic;  // draws fresh noise at its default eta
-  int64_t min_steps;
+  double default_eta = 0;
+  uint32_t takes = 0;  // the options it takes; any other that is not at its default is an error
+  bool stochastic = false;  // draws fresh noise at its default eta
+  int64_t min_steps = 1;
   std::string_view paper;
-  bool uses_clip_denoised = false;
+  int64_t order = 1;  // of convergence; with kTakesOrder the highest
+  int64_t min_order = 1;
+  // Of the network, a step; a step to level 0 may take fewer. 0: as many as it needs.
+  int64_t evaluations = 1;
+  int64_t recommended_steps = 20;
+  std::string_view solvers = {};  // comma-separated, its own first
+  Levels levels = Levels::Each;
+  // Plans are made of one step more and lose the level before the last, as A1111 plans DPM2.
+  bool discards_penultimate = false;
+
+  bool accepts(uint32_t option) const { return (takes & option) != 0; }
+  bool uses_eta() const { return accepts(kTakesEta); }
 };
 
 std::span<const SamplerInfo> samplers();
 // By name or alias; '-', '_', ' ' and case do not matter, '+' is 'p'. Throws Error (Usage), nearest
 // names first.
 const SamplerInfo& find_sampler(std::string_view name);
+// The levels of a run of `sampler`. Throws Error (Usage) as the spacing does.
+SigmaPlan make_plan(const SamplerInfo& sampler, const SpacingInfo& spacing,
+                    const NoiseSchedule& schedule, int64_t steps);
 // Throws Error (Usage) where the options or the number of steps do not fit the sampler.
 void check_sampler_options(const SamplerInfo& sampler, const SamplerOptions& options,
                            int64_t steps);

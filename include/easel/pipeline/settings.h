@@ -21,7 +21,7 @@ struct PictureSettings {
   int64_t width = 512;          // pixels, multiples of the autoencoder's downsampling
   int64_t height = 512;
   std::string sampler = "ddim";  // a name or alias in samplers()
-  std::string schedule;          // a name in spacings(); "": the sampler's own
+  std::string schedule;          // as make_plan() takes it: a name or a list; "": the sampler's own
   int64_t steps = 50;
   std::optional<double> eta;  // nullopt: the sampler's own
   double scale = 7.5;         // classifier-free guidance, >= 0; 1 turns it off
@@ -36,7 +36,7 @@ void check(const PictureSettings& settings);
 // The names that the settings stand for once defaults are filled in.
 struct SamplerNames {
   std::string_view sampler;
-  std::string_view schedule;
+  std::string schedule;  // a list of levels stays as it is written
   double eta;
   bool uses_eta;
 };
