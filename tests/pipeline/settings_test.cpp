@@ -92,7 +92,7 @@ TEST(PictureSettings, RefusesTuningThatASamplerHasNot) {
     says(refusal("euler", [&](SamplerTuning& tuning) { tuning.guidance_interval = interval; }),
          "guidance-interval");
   }
-  for (const char* scales : {"x", "7,-1", "7,,5"}) {
+  for (const char* scales : {"x", "7,-1", "7;5"}) {
     says(refusal("euler", [&](SamplerTuning& tuning) { tuning.guidance_schedule = scales; }),
          "guidance-schedule");
   }
