@@ -20,13 +20,12 @@ void fetch(const FetchRequest& request, std::string_view progress) {
   const HubOptions hub = hub_from_environment();
   Terminal terminal(progress_style(progress), LogLevel::Info);
   catch_interrupts();
-  const auto path = fetch_model(hub, request,
-                                {.log = terminal.callback(),
-                                 .on_progress =
-                                     [&](std::string_view file, uint64_t done, uint64_t all) {
-                                       terminal.transfer(file, done, all);
-                                     },
-                                 .check = check_interrupted});
+  const auto path =
+      fetch_model(hub, request,
+                  {.log = terminal.callback(),
+                   .on_progress = [&](std::string_view file, uint64_t done,
+                                      uint64_t all) { terminal.transfer(file, done, all); },
+                   .check = check_interrupted});
   terminal.clear_bar();
   const HubModel model{.repo = request.repo, .file = request.file, .revision = request.revision};
   terminal.log(LogLevel::Info,

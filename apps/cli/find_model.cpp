@@ -97,9 +97,10 @@ FoundModel find_model(const fs::path& asked, const fs::path& data) {
   if (!hub_model) fail(kMissing, asked.string());
   const fs::path cache = hub_from_environment().cache;
   if (const auto model = find_in_cache(cache, *hub_model)) return {.path = *model, .notice = {}};
-  fail("{}; nor is it in the cache of models from the hub, {}; `easel-checkpoint fetch {}` fetches "
-       "it",
-       fmt::format(kMissing, asked.string()), cache.string(), fetch_words(*hub_model));
+  fail(
+      "{}; nor is it in the cache of models from the hub, {}; `easel-checkpoint fetch {}` fetches "
+      "it",
+      fmt::format(kMissing, asked.string()), cache.string(), fetch_words(*hub_model));
 }
 
 fs::path find_config(const fs::path& asked, const fs::path& data) {

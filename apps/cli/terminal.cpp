@@ -203,10 +203,11 @@ void Terminal::transfer(std::string_view what, uint64_t done, uint64_t all) {
     start_ = now;
     last_line_ = 0;
     first_step_ = static_cast<int64_t>(done);
-  } else if (done != all && now - shown_at_ < kPause) {
+  } else if (done == shown_bytes_ || (done != all && now - shown_at_ < kPause)) {
     return;  // blocks come by the thousand
   }
   shown_at_ = now;
+  shown_bytes_ = done;
   const double elapsed = std::chrono::duration<double>(now - start_).count();
   const double fetched = static_cast<double>(done) - static_cast<double>(first_step_);
   const double pace = elapsed > 0 && fetched > 0 ? fetched / elapsed : 0;
@@ -220,8 +221,8 @@ void Terminal::transfer(std::string_view what, uint64_t done, uint64_t all) {
                             {"seconds_left", left}}));
   }
   const auto size = static_cast<double>(all);
-  std::string text = fmt::format("{} of {}", bytes_text(static_cast<double>(done), size),
-                                 bytes_text(size, size));
+  std::string text =
+      fmt::format("{} of {}", bytes_text(static_cast<double>(done), size), bytes_text(size, size));
   if (pace > 0) text += fmt::format(", {}/s, {} left", bytes_text(pace, 0), duration_text(left));
   show_progress(fmt::format("{}, {}", text, what), static_cast<int64_t>(done),
                 static_cast<int64_t>(all));

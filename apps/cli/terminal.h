@@ -67,10 +67,11 @@ class Terminal {
   std::set<std::string, std::less<>> shown_;
   std::string bar_;  // as it stands on the screen now
   int64_t batch_ = 0;
-  int64_t first_step_ = 0;   // of training: the first that this process did
-  Clock::time_point start_;  // when the first step of this batch was done
-  Clock::time_point shown_at_;  // when a transfer was shown last
-  double last_line_ = 0;     // seconds after start_ of the last line of ProgressStyle::Lines
+  int64_t first_step_ = 0;      // of training: the first that this process did
+  Clock::time_point start_;     // when the first step of this batch was done
+  Clock::time_point shown_at_;  // when a transfer was shown last, and how far it was
+  uint64_t shown_bytes_ = 0;
+  double last_line_ = 0;  // seconds after start_ of the last line of ProgressStyle::Lines
 };
 
 // "0:07", "12:34", "1:02:03".

@@ -88,7 +88,8 @@ bool begins_at(const HttpResponse& response, uint64_t from) {
   return response.header("content-range").starts_with(fmt::format("bytes {}-", from));
 }
 
-// Fetches what is missing. A transfer that breaks off is taken up again, as long as that brings more.
+// Fetches what is missing. A transfer that breaks off is taken up again, as long as that brings
+// more.
 void fetch_rest(HttpClient& http, const RemoteRepo& repo, const RemoteFile& file,
                 IncompleteFile& out, const std::function<void(uint64_t)>& on_bytes) {
   constexpr int kMaxRestarts = 2;
@@ -113,13 +114,15 @@ void fetch_rest(HttpClient& http, const RemoteRepo& repo, const RemoteFile& file
     if (restart) out.restart();  // what is there does not fit what the server has
     const bool refused = !response.error.empty() || response.status >= 300;
     failures = out.size() > before ? 0 : failures + 1;
-    if (refused && !restart && (!response.may_pass || failures == kTries)) {
+    // A network that was there may come back.
+    const bool may_pass = response.may_pass || (!response.error.empty() && out.size() > 0);
+    if (refused && !restart && (!may_pass || failures == kTries)) {
       repo.refuse(response, file.name);
     }
     if (out.size() == file.size) return;
     if (failures == kTries) {
-      fail("{}: the server sends {} bytes, expected {}; fetch again to go on from there",
-           file.name, out.size(), file.size);
+      fail("{}: the server sends {} bytes, expected {}; fetch again to go on from there", file.name,
+           out.size(), file.size);
     }
     repo.pause();
   }
@@ -185,9 +188,10 @@ void fetch_file(HttpClient& http, const RemoteRepo& repo, const RepoPlaces& plac
       const std::string hash = hash_of_file(out.path(), file.hash, callbacks.check);
       if (hash != file.hash) {
         ::unlink(out.path().c_str());
-        fail("{}: the bytes that came have the hash {}, expected {}; they are thrown away, fetch "
-             "again",
-             file.name, hash, file.hash);
+        fail(
+            "{}: the bytes that came have the hash {}, expected {}; they are thrown away, fetch "
+            "again",
+            file.name, hash, file.hash);
       }
       out.sync();
     }

@@ -31,9 +31,10 @@ std::string commit_of(const fs::path& folder, const std::string& revision) {
   std::string commit = read_text_file(ref, kMaxRefBytes);
   while (!commit.empty() && (commit.back() == '\n' || commit.back() == ' ')) commit.pop_back();
   if (!is_commit(commit)) {
-    fail("'{}' holds '{}', expected a commit of 40 hexadecimal digits; remove the file and fetch "
-         "again",
-         ref.string(), printable(commit));
+    fail(
+        "'{}' holds '{}', expected a commit of 40 hexadecimal digits; remove the file and fetch "
+        "again",
+        ref.string(), printable(commit));
   }
   return commit;
 }

@@ -173,9 +173,9 @@ ChosenFiles choose_folder(const std::vector<std::string>& names, std::string_vie
       for (const auto& [key, set] : part.weights) {
         if (set.complete()) others.push_back(key.first + key.second);
       }
-      fail("{} has no whole set of weights (.safetensors or .bin){}", printable(name),
-           others.empty() ? std::string()
-                          : fmt::format("; there are: {}", fmt::join(others, ", ")));
+      fail(
+          "{} has no whole set of weights (.safetensors or .bin){}", printable(name),
+          others.empty() ? std::string() : fmt::format("; there are: {}", fmt::join(others, ", ")));
     }
     chosen.files.insert(chosen.files.end(), weights.begin(), weights.end());
   }

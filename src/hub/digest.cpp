@@ -20,9 +20,8 @@ constexpr size_t kBlockBytes = 16 << 20;
 
 bool is_file_hash(std::string_view text) {
   return (text.size() == kSha1Digits || text.size() == kSha256Digits) &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 std::string hash_of_file(const std::filesystem::path& path, std::string_view like,
@@ -31,8 +30,8 @@ std::string hash_of_file(const std::filesystem::path& path, std::string_view lik
   const bool is_git = like.size() == kSha1Digits;
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
                                                                         &EVP_MD_CTX_free);
-  bool good = context && EVP_DigestInit_ex(context.get(), is_git ? EVP_sha1() : EVP_sha256(),
-                                           nullptr) == 1;
+  bool good =
+      context && EVP_DigestInit_ex(context.get(), is_git ? EVP_sha1() : EVP_sha256(), nullptr) == 1;
   if (is_git && good) {
     const std::string header = fmt::format("blob {}", file->bytes().size());
     // The zero at its end is part of it.

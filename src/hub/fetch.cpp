@@ -27,9 +27,10 @@ constexpr std::string_view kIndex = "model_index.json";
 
 void check_request(const HubOptions& hub, const FetchRequest& request) {
   if (!is_repo_name(request.repo)) {
-    fail_usage("'{}' is no repository of a hub; expected OWNER/NAME, such as "
-               "CompVis/stable-diffusion-v1-4",
-               printable(request.repo));
+    fail_usage(
+        "'{}' is no repository of a hub; expected OWNER/NAME, such as "
+        "CompVis/stable-diffusion-v1-4",
+        printable(request.repo));
   }
   if (!is_revision(request.revision)) {
     fail_usage("'{}' is no revision; expected a branch, a tag or a commit",
@@ -43,8 +44,8 @@ void check_request(const HubOptions& hub, const FetchRequest& request) {
     fail_usage("HF_ENDPOINT is '{}', expected an address that begins with https:// or http://",
                printable(hub.endpoint));
   }
-  const bool printable_token = std::all_of(hub.token.begin(), hub.token.end(),
-                                           [](char c) { return c > ' ' && c < 0x7f; });
+  const bool printable_token =
+      std::all_of(hub.token.begin(), hub.token.end(), [](char c) { return c > ' ' && c < 0x7f; });
   if (!printable_token) {  // the message does not show it
     fail_usage("the token in HF_TOKEN (or HF_HOME/token) has blanks or other odd characters in it");
   }
@@ -57,9 +58,10 @@ void check_space(const fs::path& folder, uint64_t needed) {
   }
   const uint64_t free = static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
   if (free < needed) {
-    fail("'{}' has {} MiB free, and {} MiB are still to be fetched; make room, or set HF_HUB_CACHE "
-         "to a folder with more",
-         folder.string(), free >> 20, (needed >> 20) + 1);
+    fail(
+        "'{}' has {} MiB free, and {} MiB are still to be fetched; make room, or set HF_HUB_CACHE "
+        "to a folder with more",
+        folder.string(), free >> 20, (needed >> 20) + 1);
   }
 }
 
@@ -90,7 +92,7 @@ class Fetch {
   fs::path run() {
     const RemoteListing listing = repo_.list();
     places_.snapshot = places_.folder / "snapshots" / listing.commit;
-    fs::create_directories(places_.snapshot);
+    fs::create_directories(places_.folder);
     const ChosenFiles chosen = choose(listing);
 
     std::vector<RemoteFile> files;

@@ -45,8 +45,8 @@ std::string origin_of(const std::string& url) {
 }
 
 bool may_pass(CURLcode code) {
-  constexpr std::array kPassing = {CURLE_PARTIAL_FILE, CURLE_RECV_ERROR,  CURLE_SEND_ERROR,
-                                   CURLE_GOT_NOTHING,  CURLE_HTTP2,       CURLE_HTTP2_STREAM,
+  constexpr std::array kPassing = {CURLE_PARTIAL_FILE,      CURLE_RECV_ERROR, CURLE_SEND_ERROR,
+                                   CURLE_GOT_NOTHING,       CURLE_HTTP2,      CURLE_HTTP2_STREAM,
                                    CURLE_OPERATION_TIMEDOUT};
   return std::find(kPassing.begin(), kPassing.end(), code) != kPassing.end();
 }
@@ -127,8 +127,7 @@ struct HttpClient::Transfer {
       return;
     }
     const size_t room = kMaxErrorText - std::min(kMaxErrorText, response.text.size());
-    response.text.append(reinterpret_cast<const char*>(bytes.data()),
-                         std::min(room, bytes.size()));
+    response.text.append(reinterpret_cast<const char*>(bytes.data()), std::min(room, bytes.size()));
   }
 };
 
@@ -202,8 +201,8 @@ HttpResponse HttpClient::send_once(const std::string& url, bool head, uint64_t f
       }));
   set(CURLOPT_WRITEDATA, &body);
   using OnTime = int (*)(void*, curl_off_t, curl_off_t, curl_off_t, curl_off_t);
-  set(CURLOPT_XFERINFOFUNCTION, static_cast<OnTime>([](void* user, curl_off_t, curl_off_t,
-                                                       curl_off_t, curl_off_t) -> int {
+  set(CURLOPT_XFERINFOFUNCTION,
+      static_cast<OnTime>([](void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) -> int {
         auto& at = *static_cast<Transfer*>(user);
         return at.guarded([&] {
           if (at.options.check) at.options.check();

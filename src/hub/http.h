@@ -17,19 +17,19 @@
 namespace easel {
 
 struct HttpOptions {
-  std::string token;                 // sent as a bearer token; empty: none
-  std::string token_for;             // an address; the token goes to its scheme, host and port only
-  std::filesystem::path ca_bundle;   // certificates to trust; empty: the system's
+  std::string token;                // sent as a bearer token; empty: none
+  std::string token_for;            // an address; the token goes to its scheme, host and port only
+  std::filesystem::path ca_bundle;  // certificates to trust; empty: the system's
   std::string user_agent;
-  std::function<void()> check;       // called now and then; may throw to end a transfer
+  std::function<void()> check;  // called now and then; may throw to end a transfer
 };
 
 struct HttpResponse {
-  long status = 0;  // 0: there was none
-  std::string url;  // after redirections
+  long status = 0;                             // 0: there was none
+  std::string url;                             // after redirections
   std::map<std::string, std::string> headers;  // names in lower case
-  std::string text;   // of an answer that is no success: its first bytes
-  std::string error;  // empty: the transfer is complete
+  std::string text;                            // of an answer that is no success: its first bytes
+  std::string error;                           // empty: the transfer is complete
   bool may_pass = false;  // the error, or the status, is one that may be gone when tried again
 
   std::string_view header(std::string_view name) const;

@@ -47,9 +47,10 @@ HttpResponse RemoteRepo::patiently(const std::function<HttpResponse()>& send) co
 void RemoteRepo::refuse(const HttpResponse& response, const std::string& asked) const {
   const std::string& repo = request_.repo;
   if (!response.error.empty()) {
-    fail("{}: no answer from {}: {}; is the network there (a proxy is taken from https_proxy, "
-         "another hub from HF_ENDPOINT)?",
-         asked, printable(response.url), printable(response.error));
+    fail(
+        "{}: no answer from {}: {}; is the network there (a proxy is taken from https_proxy, "
+        "another hub from HF_ENDPOINT)?",
+        asked, printable(response.url), printable(response.error));
   }
   const std::string_view code = response.header("x-error-code");
   const bool has_token = !hub_.token.empty();
@@ -108,9 +109,10 @@ RemoteListing RemoteRepo::list() {
   const nlohmann::json json = parse_listing(text);
   if (!json.is_object() || !json.contains("sha") || !json["sha"].is_string() ||
       !json.contains("siblings") || !json["siblings"].is_array()) {
-    fail("{}: {} does not answer as a hub does: got '{}', expected JSON with \"sha\" and "
-         "\"siblings\"; is HF_ENDPOINT right?",
-         asked, printable(url), printable(text, 60));
+    fail(
+        "{}: {} does not answer as a hub does: got '{}', expected JSON with \"sha\" and "
+        "\"siblings\"; is HF_ENDPOINT right?",
+        asked, printable(url), printable(text, 60));
   }
   RemoteListing listing{.commit = json["sha"].get<std::string>(), .files = {}};
   if (!is_commit(listing.commit)) {
@@ -145,14 +147,14 @@ RemoteFile RemoteRepo::file(const std::string& name, const std::string& commit) 
   const HttpResponse response = patiently([&] { return http_.head(file.url, stop_at); });
   if (!response.error.empty() || response.status >= 400) refuse(response, asked);
   const bool linked = !response.header("x-linked-etag").empty();
-  const std::string_view etag =
-      unquoted_etag(response.header(linked ? "x-linked-etag" : "etag"));
+  const std::string_view etag = unquoted_etag(response.header(linked ? "x-linked-etag" : "etag"));
   const std::string_view stated = response.header("x-linked-size");
   const std::string_view size = stated.empty() ? response.header("content-length") : stated;
   if (!is_file_hash(etag)) {
-    fail("{}: the hub states '{}' as the file's hash, expected SHA-256 or Git's SHA-1; without it "
-         "the file cannot be checked and is not fetched",
-         asked, printable(etag));
+    fail(
+        "{}: the hub states '{}' as the file's hash, expected SHA-256 or Git's SHA-1; without it "
+        "the file cannot be checked and is not fetched",
+        asked, printable(etag));
   }
   const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), file.size);
   if (size.empty() || error != std::errc() || end != size.data() + size.size()) {

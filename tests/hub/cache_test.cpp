@@ -2,11 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "easel/base/error.h"
 #include "src/hub/digest.h"
 #include "src/hub/http.h"
 #include "tests/support/temp_dir.h"
-
-#include "easel/base/error.h"
 
 namespace easel {
 namespace {
@@ -76,7 +75,8 @@ TEST(HubDigest, IsWhatGitAndShaSumSay) {
   const TempDir folder;
   const fs::path file = folder.write("x", "what is up, doc?");
   // Pro Git, chapter 10.2; sha256sum.
-  EXPECT_EQ(hash_of_file(file, std::string(40, '0'), {}), "bd9dbf5aae1a3862dd1526723246b20206e5fc37");
+  EXPECT_EQ(hash_of_file(file, std::string(40, '0'), {}),
+            "bd9dbf5aae1a3862dd1526723246b20206e5fc37");
   EXPECT_EQ(hash_of_file(folder.write("empty", ""), std::string(64, '0'), {}),
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_FALSE(is_file_hash("../../../../../../../../../../../../etc/xy"));

@@ -4,9 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/temp_dir.h"
-
 #include "easel/base/error.h"
+#include "tests/support/temp_dir.h"
 
 namespace easel {
 namespace {
@@ -60,11 +59,10 @@ Names sorted(Names names) {
 
 // What `kNames` gives beside the three sets of weights.
 Names with_settings(Names weights) {
-  for (const char* name :
-       {"model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json",
-        "tokenizer/merges.txt", "tokenizer/special_tokens_map.json",
-        "tokenizer/tokenizer_config.json", "tokenizer/vocab.json", "unet/config.json",
-        "vae/config.json"}) {
+  for (const char* name : {"model_index.json", "scheduler/scheduler_config.json",
+                           "text_encoder/config.json", "tokenizer/merges.txt",
+                           "tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json",
+                           "tokenizer/vocab.json", "unet/config.json", "vae/config.json"}) {
     weights.emplace_back(name);
   }
   return sorted(weights);
@@ -73,9 +71,9 @@ Names with_settings(Names weights) {
 TEST(ChooseFiles, TakesSafetensorsBeforeBinAndOneSetAPart) {
   const ChosenFiles chosen = choose_files(kNames, kIndex, "", "");
   EXPECT_EQ(chosen.checkpoint, "");
-  EXPECT_EQ(sorted(chosen.files), with_settings({"text_encoder/model.safetensors",
-                                                 "unet/diffusion_pytorch_model.bin",
-                                                 "vae/diffusion_pytorch_model.safetensors"}));
+  EXPECT_EQ(sorted(chosen.files),
+            with_settings({"text_encoder/model.safetensors", "unet/diffusion_pytorch_model.bin",
+                           "vae/diffusion_pytorch_model.safetensors"}));
 }
 
 TEST(ChooseFiles, TakesTheVariantWhereItIsThere) {
@@ -90,13 +88,18 @@ TEST(ChooseFiles, TakesTheVariantWhereItIsThere) {
 TEST(ChooseFiles, TakesShardsWholeWithTheirIndex) {
   constexpr std::string_view index = R"({"unet": ["diffusers", "UNet2DConditionModel"]})";
   const std::string base = "unet/diffusion_pytorch_model";
-  Names names = {"model_index.json", "unet/config.json", base + "-00001-of-00002.safetensors",
-                 base + "-00002-of-00002.safetensors", base + ".safetensors.index.json",
-                 base + ".fp16-00001-of-00001.bin", base + ".bin.index.fp16.json"};
+  Names names = {"model_index.json",
+                 "unet/config.json",
+                 base + "-00001-of-00002.safetensors",
+                 base + "-00002-of-00002.safetensors",
+                 base + ".safetensors.index.json",
+                 base + ".fp16-00001-of-00001.bin",
+                 base + ".bin.index.fp16.json"};
   EXPECT_EQ(choose_files(names, index, "", "").files.size(), 5u);
   names.erase(names.begin() + 3);
-  EXPECT_NE(test::message_of<Error>([&] { choose_files(names, index, "", ""); })
-                .find("unet has no whole set of weights"),
+  EXPECT_NE(test::message_of<Error>([&] {
+              choose_files(names, index, "", "");
+            }).find("unet has no whole set of weights"),
             std::string::npos);
 }
 
@@ -109,15 +112,16 @@ TEST(ChooseFiles, NamesThePartThatIsMissing) {
 }
 
 TEST(ChooseFiles, TakesOneCheckpoint) {
-  const Names names = {"README.md",     "sd-v1-4.ckpt", "sd-v1-4.yaml",
-                       "sub/x.ckpt", "sd-v1-4.txt2img.json"};
+  const Names names = {"README.md", "sd-v1-4.ckpt", "sd-v1-4.yaml", "sub/x.ckpt",
+                       "sd-v1-4.txt2img.json"};
   const ChosenFiles only = choose_files(names, "", "", "");
   EXPECT_EQ(only.checkpoint, "sd-v1-4.ckpt");
   EXPECT_EQ(only.files, (Names{"sd-v1-4.ckpt", "sd-v1-4.yaml", "sd-v1-4.txt2img.json"}));
   EXPECT_EQ(choose_files(names, "", "sub/x.ckpt", "").files, Names{"sub/x.ckpt"});
   EXPECT_EQ(choose_files(kNames, kIndex, "sd-v1-4.ckpt", "").checkpoint, "sd-v1-4.ckpt");
-  EXPECT_NE(test::message_of<Error>([&] { choose_files(names, "", "sd-v1-5.ckpt", ""); })
-                .find("did you mean 'sd-v1-4.ckpt'"),
+  EXPECT_NE(test::message_of<Error>([&] {
+              choose_files(names, "", "sd-v1-5.ckpt", "");
+            }).find("did you mean 'sd-v1-4.ckpt'"),
             std::string::npos);
   EXPECT_THROW(choose_files({"README.md"}, "", "", ""), Error);
   EXPECT_THROW(choose_files({"a.ckpt", "b.ckpt"}, "", "", ""), Error);

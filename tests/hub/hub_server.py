@@ -139,7 +139,7 @@ class HubHandler(Handler):
                         "Location": hub.store.url(etag(name, content))}
             return self.answer(302, b"", headers | changed)
         if not is_cache:
-            target = self.path.replace("/resolve/", "/", 1)
+            target = urlsplit(self.path).path.replace("/resolve/", "/", 1)
             return self.answer(307, b"", headers | {"Location": f"/api/resolve-cache/models{target}"} | changed)
         self.answer(200, content, headers | {"ETag": f'"{etag(name, content)}"'} | changed)
 

@@ -11,15 +11,16 @@ TEST(HubNames, RepositoriesHaveAnOwnerAndPlainLetters) {
   for (const char* good : {"CompVis/stable-diffusion-v1-4", "a/b", "_x/y.z_0-1"}) {
     EXPECT_TRUE(is_repo_name(good)) << good;
   }
-  for (const std::string& bad :
-       {""s, "gpt2"s, "/b"s, "a/"s, "a/b/c"s, "a/../b"s, "../b"s, "a/.."s, "a/.b"s, "-a/b"s,
-        "a/b--c"s, "a/b c"s, "a/b\n"s, "a/b\0"s, "a/b%2f"s, "a/b?x"s, "a/" + std::string(97, 'b')}) {
+  for (const std::string& bad : {""s, "gpt2"s, "/b"s, "a/"s, "a/b/c"s, "a/../b"s, "../b"s, "a/.."s,
+                                 "a/.b"s, "-a/b"s, "a/b--c"s, "a/b c"s, "a/b\n"s, "a/b\0"s,
+                                 "a/b%2f"s, "a/b?x"s, "a/" + std::string(97, 'b')}) {
     EXPECT_FALSE(is_repo_name(bad)) << bad;
   }
 }
 
 TEST(HubNames, FilesStayInTheirFolder) {
-  for (const char* good : {"a", "unet/config.json", "a b/c (1).ckpt", "\xe5\xa4\xa7.txt", "..a", "a.."}) {
+  for (const char* good :
+       {"a", "unet/config.json", "a b/c (1).ckpt", "\xe5\xa4\xa7.txt", "..a", "a.."}) {
     EXPECT_TRUE(is_repo_file(good)) << good;
   }
   for (const std::string& bad :
