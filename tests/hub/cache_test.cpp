@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "easel/base/error.h"
+#include <easel/base/error.h>
+
 #include "src/hub/digest.h"
 #include "src/hub/http.h"
 #include "tests/support/temp_dir.h"

@@ -4,7 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include "easel/base/error.h"
+#include <easel/base/error.h>
+
 #include "tests/support/temp_dir.h"
 
 namespace easel {
