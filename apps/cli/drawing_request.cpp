@@ -22,6 +22,7 @@ RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
                         const std::vector<std::string>& prompts) {
   RunRequest request{.batches = {},
                      .settings = std::move(settings),
+                     .init = {},
                      .seed = static_cast<uint64_t>(options.noise.seed),
                      .rng = options.noise.rng,
                      .seeding = options.noise.seeding == "batch" ? Seeding::Batch : Seeding::Image,
