@@ -1,4 +1,4 @@
-// Where txt2img's pictures go, as its options say: numbered files and a grid, one named file, the
+// Where a program's pictures go, as its options say: numbered files and a grid, one named file, the
 // standard output, or nowhere.
 #pragma once
 
@@ -16,7 +16,7 @@
 namespace easel::cli {
 
 // Sees that everything can be written; makes the output folder. Throws Error.
-void prepare_output(const Txt2ImgOptions& options);
+void prepare_output(const OutputOptions& options);
 
 class PictureOutput {
  public:

@@ -19,16 +19,6 @@ std::string quoted(const std::string& value) {
   return value.find_first_of(",:\n") == std::string::npos ? value : dump(value);
 }
 
-template <class T>
-Json to_json(const T& value) {
-  return value;
-}
-Json to_json(const std::filesystem::path& value) { return value.string(); }
-template <class T>
-Json to_json(const std::optional<T>& value) {
-  return value ? to_json(*value) : Json();
-}
-
 }  // namespace
 
 std::string parameters_text(const MadeWith& made) {
@@ -43,8 +33,11 @@ std::string parameters_text(const MadeWith& made) {
   text += ", Model: " + quoted(made.model.name);
   if (names.uses_eta && names.eta != 0) text += fmt::format(", Eta: {}", names.eta);
   if (settings.clip_skip > 1) text += fmt::format(", Clip skip: {}", settings.clip_skip);
-  text += made.options.rng == "cuda" ? ", RNG: NV" : ", RNG: CPU";
-  if (made.options.seeding == "batch") {
+  for (const auto& [name, value] : made.parameters) {
+    text += fmt::format(", {}: {}", name, quoted(value));
+  }
+  text += made.drawing.noise.rng == "cuda" ? ", RNG: NV" : ", RNG: CPU";
+  if (made.drawing.noise.seeding == "batch") {
     text += fmt::format(", Seeding: batch, Picture: {}", made.number);
   }
   return text + fmt::format(", Version: Easel {}", version());
@@ -52,15 +45,13 @@ std::string parameters_text(const MadeWith& made) {
 
 std::string settings_json(const MadeWith& made) {
   const SamplerNames names = resolved_sampler(made.settings);
-  Json json = {{"version", version()}, {"program", "txt2img"}};
-  visit_fields(made.options, [&](const auto& field, const FieldInfo& info) {
-    if (info.setting) json[std::string(info.name)] = to_json(field);
-  });
+  Json json = {{"version", version()}, {"program", made.program}};
+  json.update(made.options);
   json["prompt"] = made.prompt;
   json["sampler"] = names.sampler;
   json["schedule"] = names.schedule;
   json["eta"] = names.uses_eta ? Json(names.eta) : Json();
-  json["init-latents"] = !made.options.init_latents.empty();
+  json["init-latents"] = !made.drawing.noise.init_latents.empty();
   json["dtype"] = made.model.dtype;
   json["device"] = made.model.device;
   json["model"] = made.model.name;

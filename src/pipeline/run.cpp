@@ -137,8 +137,8 @@ void check(const RunRequest& request) {
   }
 }
 
-void run_txt2img(const StableDiffusion& model, const RunRequest& request,
-                 const RunCallbacks& callbacks) {
+void run_pictures(const StableDiffusion& model, const RunRequest& request,
+                  const RunCallbacks& callbacks) {
   check(request);
   const auto batch_shape = [&](const std::vector<std::string>& prompts) {
     return latent_shape(model, request.settings, static_cast<int64_t>(prompts.size()));

@@ -23,7 +23,7 @@ Parsed parse(std::vector<const char*> arguments) {
 std::string error_of(std::vector<const char*> arguments, bool resolved = false) {
   try {
     Parsed parsed = parse(std::move(arguments));
-    if (resolved) resolve(parsed.options, parsed.given);
+    if (resolved) resolve(parsed.options.drawing, parsed.given);
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::Usage);
     return error.what();
@@ -50,60 +50,61 @@ TEST(Arguments, TakeCompVissCommandLine) {
                                        "--ckpt",       "m.ckpt",
                                        "--seed",       "7",
                                        "--precision",  "full"});
-  EXPECT_EQ(options.prompt, "a cat");
-  EXPECT_EQ(options.outdir, "out");
-  EXPECT_TRUE(options.skip_grid && options.skip_save && options.plms && options.fixed_code);
-  EXPECT_EQ(options.steps, 20);
-  EXPECT_EQ(options.eta, 0.0);
-  EXPECT_EQ(options.n_iter, 1);
+  EXPECT_EQ(options.drawing.prompt.prompt, "a cat");
+  EXPECT_EQ(options.drawing.output.outdir, "out");
+  EXPECT_TRUE(options.drawing.output.skip_grid && options.drawing.output.skip_save &&
+              options.drawing.sampling.plms && options.drawing.noise.fixed_code);
+  EXPECT_EQ(options.drawing.sampling.steps, 20);
+  EXPECT_EQ(options.drawing.sampling.eta, 0.0);
+  EXPECT_EQ(options.drawing.batch.n_iter, 1);
   EXPECT_EQ(options.height, 256);
   EXPECT_EQ(options.width, 128);
-  EXPECT_EQ(options.n_samples, 2);
-  EXPECT_EQ(options.n_rows, 1);
-  EXPECT_EQ(options.scale, 5);
-  EXPECT_EQ(options.config, "c.yaml");
-  EXPECT_EQ(options.ckpt, "m.ckpt");
-  EXPECT_EQ(options.seed, 7);
-  EXPECT_EQ(options.precision, "full");
+  EXPECT_EQ(options.drawing.batch.n_samples, 2);
+  EXPECT_EQ(options.drawing.output.n_rows, 1);
+  EXPECT_EQ(options.drawing.sampling.scale, 5);
+  EXPECT_EQ(options.drawing.model.config, "c.yaml");
+  EXPECT_EQ(options.drawing.model.ckpt, "m.ckpt");
+  EXPECT_EQ(options.drawing.noise.seed, 7);
+  EXPECT_EQ(options.drawing.device.precision, "full");
   EXPECT_TRUE(given.has("steps"));
   EXPECT_FALSE(given.has("dpm_solver"));
 }
 
 TEST(Arguments, HaveCompVissDefaults) {
   const auto [options, given] = parse({});
-  EXPECT_EQ(options.prompt, "a painting of a virus monster playing guitar");
-  EXPECT_EQ(options.outdir, "outputs/txt2img-samples");
-  EXPECT_EQ(options.sampler, "ddim");
-  EXPECT_EQ(options.steps, 50);
-  EXPECT_EQ(options.n_iter, 2);
-  EXPECT_EQ(options.n_samples, 3);
-  EXPECT_EQ(options.n_rows, 0);
+  EXPECT_EQ(options.drawing.prompt.prompt, "a painting of a virus monster playing guitar");
+  EXPECT_EQ(options.drawing.output.outdir, "outputs/txt2img-samples");
+  EXPECT_EQ(options.drawing.sampling.sampler, "ddim");
+  EXPECT_EQ(options.drawing.sampling.steps, 50);
+  EXPECT_EQ(options.drawing.batch.n_iter, 2);
+  EXPECT_EQ(options.drawing.batch.n_samples, 3);
+  EXPECT_EQ(options.drawing.output.n_rows, 0);
   EXPECT_EQ(options.height, 512);
   EXPECT_EQ(options.width, 512);
-  EXPECT_EQ(options.scale, 7.5);
-  EXPECT_EQ(options.seed, 42);
-  EXPECT_EQ(options.precision, "autocast");
+  EXPECT_EQ(options.drawing.sampling.scale, 7.5);
+  EXPECT_EQ(options.drawing.noise.seed, 42);
+  EXPECT_EQ(options.drawing.device.precision, "autocast");
 }
 
 TEST(Arguments, TakeEverySpelling) {
-  EXPECT_EQ(parse({"--ddim-steps=3"}).options.steps, 3);
-  EXPECT_EQ(parse({"--n-samples", "4"}).options.n_samples, 4);
-  EXPECT_EQ(parse({"--from_file=-"}).options.from_file, "-");
-  EXPECT_EQ(parse({"-n", "bad"}).options.negative_prompt, "bad");
-  EXPECT_EQ(parse({"-nbad"}).options.negative_prompt, "bad");
-  EXPECT_EQ(parse({"-o", "-"}).options.output, "-");
-  EXPECT_EQ(parse({"--cfg_scale", "2"}).options.scale, 2);
-  EXPECT_EQ(parse({"--seed", "-1"}).options.seed, -1);
-  EXPECT_FALSE(parse({"--plms=false"}).options.plms);
-  EXPECT_EQ(parse({"--seed", "1", "--seed", "2"}).options.seed, 2);
+  EXPECT_EQ(parse({"--ddim-steps=3"}).options.drawing.sampling.steps, 3);
+  EXPECT_EQ(parse({"--n-samples", "4"}).options.drawing.batch.n_samples, 4);
+  EXPECT_EQ(parse({"--from_file=-"}).options.drawing.prompt.from_file, "-");
+  EXPECT_EQ(parse({"-n", "bad"}).options.drawing.prompt.negative_prompt, "bad");
+  EXPECT_EQ(parse({"-nbad"}).options.drawing.prompt.negative_prompt, "bad");
+  EXPECT_EQ(parse({"-o", "-"}).options.drawing.output.file, "-");
+  EXPECT_EQ(parse({"--cfg_scale", "2"}).options.drawing.sampling.scale, 2);
+  EXPECT_EQ(parse({"--seed", "-1"}).options.drawing.noise.seed, -1);
+  EXPECT_FALSE(parse({"--plms=false"}).options.drawing.sampling.plms);
+  EXPECT_EQ(parse({"--seed", "1", "--seed", "2"}).options.drawing.noise.seed, 2);
 }
 
 TEST(Arguments, TakeTextAsItStands) {
   for (const char* text : {"", "-", "- a dash", "-x", "a=b", "[a|b]", "{}", "%%", "--", "-- dashes",
                            "\"quoted\"", "\xf0\x9f\x98\x80"}) {
-    EXPECT_EQ(parse({"--prompt", text}).options.prompt, text);
+    EXPECT_EQ(parse({"--prompt", text}).options.drawing.prompt.prompt, text);
   }
-  EXPECT_EQ(parse({"--prompt=--plms"}).options.prompt, "--plms");
+  EXPECT_EQ(parse({"--prompt=--plms"}).options.drawing.prompt.prompt, "--plms");
 }
 
 TEST(Arguments, SayWhatIsWrong) {
@@ -145,15 +146,15 @@ TEST(Arguments, RefuseContradictions) {
 TEST(Arguments, ResolveWhatDependsOnOthers) {
   const auto resolved = [](std::vector<const char*> arguments) {
     Parsed parsed = parse(std::move(arguments));
-    resolve(parsed.options, parsed.given);
-    return parsed.options;
+    resolve(parsed.options.drawing, parsed.given);
+    return parsed.options.drawing;
   };
-  EXPECT_EQ(resolved({"--plms"}).sampler, "plms");
-  EXPECT_EQ(resolved({"--dpm_solver"}).sampler, "dpm_solver");
-  EXPECT_EQ(resolved({"--precision", "full"}).dtype, "float32");
-  EXPECT_EQ(resolved({"-o", "x.png"}).n_samples, 1);
-  EXPECT_EQ(resolved({"-o", "x.jpg", "--n_samples", "2"}).n_samples, 2);
-  const int64_t drawn = resolved({"--seed", "-1"}).seed;
+  EXPECT_EQ(resolved({"--plms"}).sampling.sampler, "plms");
+  EXPECT_EQ(resolved({"--dpm_solver"}).sampling.sampler, "dpm_solver");
+  EXPECT_EQ(resolved({"--precision", "full"}).device.dtype, "float32");
+  EXPECT_EQ(resolved({"-o", "x.png"}).batch.n_samples, 1);
+  EXPECT_EQ(resolved({"-o", "x.jpg", "--n_samples", "2"}).batch.n_samples, 2);
+  const int64_t drawn = resolved({"--seed", "-1"}).noise.seed;
   EXPECT_GE(drawn, 0);
   EXPECT_LE(drawn, int64_t{0xffffffff});
 }

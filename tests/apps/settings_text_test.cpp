@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/txt2img_options.h"
+
 namespace easel::cli {
 namespace {
 
@@ -10,8 +12,12 @@ MadeWith sample() {
   MadeWith made;
   made.settings.steps = 20;
   made.settings.negative_prompt = "blurry";
-  made.options.negative_prompt = "blurry";
-  made.options.steps = 20;
+  Txt2ImgOptions options;
+  options.drawing.prompt.negative_prompt = "blurry";
+  options.drawing.sampling.steps = 20;
+  made.program = "txt2img";
+  made.drawing = options.drawing;
+  made.options = options_json(options);
   made.model = {.name = "sd-v1-4",
                 .device = "cpu",
                 .dtype = "float32",
@@ -41,8 +47,9 @@ TEST(ParametersText, QuotesWhatWouldBreakIt) {
 
 TEST(SettingsJson, HoldsEverythingThatShapesAPicture) {
   MadeWith made = sample();
-  made.options.prompt = "the run's";
+  made.options["prompt"] = "the run's";
   const auto json = nlohmann::json::parse(settings_json(made));
+  EXPECT_EQ(json["program"], "txt2img");
   EXPECT_EQ(json["prompt"], "a cat");
   EXPECT_EQ(json["negative-prompt"], "blurry");
   EXPECT_EQ(json["steps"], 20);

@@ -32,9 +32,10 @@ RunRequest small_run(Batches batches) {
 
 std::vector<RunPicture> draw(const RunRequest& request) {
   std::vector<RunPicture> pictures;
-  run_txt2img(model(), request, {.log = {}, .on_step = {}, .on_picture = [&](RunPicture&& picture) {
-                                   pictures.push_back(std::move(picture));
-                                 }});
+  run_pictures(model(), request,
+               {.log = {}, .on_step = {}, .on_picture = [&](RunPicture&& picture) {
+                  pictures.push_back(std::move(picture));
+                }});
   return pictures;
 }
 

@@ -53,7 +53,7 @@ struct RunCallbacks {
 void check(const RunRequest& request);
 
 // Draws the batches in order.
-void run_txt2img(const StableDiffusion& model, const RunRequest& request,
-                 const RunCallbacks& callbacks = {});
+void run_pictures(const StableDiffusion& model, const RunRequest& request,
+                  const RunCallbacks& callbacks = {});
 
 }  // namespace easel

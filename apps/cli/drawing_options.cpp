@@ -1,4 +1,4 @@
-#include "cli/txt2img_options.h"
+#include "cli/drawing_options.h"
 
 #include <array>
 #include <random>
@@ -11,32 +11,32 @@
 namespace easel::cli {
 namespace {
 
-void resolve_sampler(Txt2ImgOptions& options, const Given& given) {
+void resolve_sampler(DrawingOptions& options, const Given& given) {
   const auto take = [&](bool flag, std::string_view name) {
     if (!flag) return;
-    if (given.has("sampler") && options.sampler != name) {
+    if (given.has("sampler") && options.sampling.sampler != name) {
       fail_usage("--{} asks for another sampler than --sampler {}: choose one", name,
-                 options.sampler);
+                 options.sampling.sampler);
     }
-    options.sampler = name;
+    options.sampling.sampler = name;
   };
-  if (options.plms && options.dpm_solver) {
+  if (options.sampling.plms && options.sampling.dpm_solver) {
     fail_usage("--plms and --dpm_solver are two samplers: choose one");
   }
-  take(options.plms, "plms");
-  take(options.dpm_solver, "dpm_solver");
+  take(options.sampling.plms, "plms");
+  take(options.sampling.dpm_solver, "dpm_solver");
 }
 
-void resolve_dtype(Txt2ImgOptions& options) {
-  if (options.precision != "full") return;
-  if (options.dtype != "auto" && options.dtype != "float32") {
-    fail_usage("--precision full is float32, which contradicts --dtype {}", options.dtype);
+void resolve_dtype(DrawingOptions& options) {
+  if (options.device.precision != "full") return;
+  if (options.device.dtype != "auto" && options.device.dtype != "float32") {
+    fail_usage("--precision full is float32, which contradicts --dtype {}", options.device.dtype);
   }
-  options.dtype = "float32";
+  options.device.dtype = "float32";
 }
 
-void resolve_output(Txt2ImgOptions& options, const Given& given) {
-  if (options.output.empty()) {
+void resolve_output(DrawingOptions& options, const Given& given) {
+  if (options.output.file.empty()) {
     if (given.has("output")) fail_usage("-o needs the name of a file, or '-'");
     return;
   }
@@ -44,10 +44,10 @@ void resolve_output(Txt2ImgOptions& options, const Given& given) {
     if (given.has(other))
       fail_usage("-o names the one file to write, so --{} has no meaning", other);
   }
-  options.skip_grid = true;
-  if (!given.has("n_samples")) options.n_samples = 1;
-  if (!given.has("n_iter")) options.n_iter = 1;
-  if (options.output == "-") {
+  options.output.skip_grid = true;
+  if (!given.has("n_samples")) options.batch.n_samples = 1;
+  if (!given.has("n_iter")) options.batch.n_iter = 1;
+  if (options.output.file == "-") {
     if (::isatty(STDOUT_FILENO)) {
       fail_usage(
           "-o - writes the picture to the standard output, which is a terminal: send it to a "
@@ -55,9 +55,9 @@ void resolve_output(Txt2ImgOptions& options, const Given& given) {
     }
     return;
   }
-  const std::string extension = std::filesystem::path(options.output).extension().string();
+  const std::string extension = std::filesystem::path(options.output.file).extension().string();
   if (extension != ".png" && extension != ".jpg" && extension != ".jpeg") {
-    fail_usage("-o {}: the name ends in .png, .jpg or .jpeg", printable(options.output));
+    fail_usage("-o {}: the name ends in .png, .jpg or .jpeg", printable(options.output.file));
   }
 }
 
@@ -74,27 +74,28 @@ void check_text(std::string_view name, const std::string& text) {
 
 }  // namespace
 
-void resolve(Txt2ImgOptions& options, const Given& given) {
-  if (options.laion400m) {
+void resolve(DrawingOptions& options, const Given& given) {
+  if (options.model.laion400m) {
     fail_usage(
         "--laion400m: that model, with its BERT text encoder, is not supported; use a Stable "
         "Diffusion v1 checkpoint with --ckpt");
   }
-  if (options.quiet && options.verbose) fail_usage("--quiet and --verbose contradict each other");
+  if (options.messages.quiet && options.messages.verbose)
+    fail_usage("--quiet and --verbose contradict each other");
   if (given.has("ckpt") && given.has("model")) fail_usage("--ckpt and --model both name the model");
-  check_text("prompt", options.prompt);
-  check_text("negative-prompt", options.negative_prompt);
+  check_text("prompt", options.prompt.prompt);
+  check_text("negative-prompt", options.prompt.negative_prompt);
   resolve_sampler(options, given);
   resolve_dtype(options);
   resolve_output(options, given);
-  check_count("n_samples", options.n_samples, 1);
-  check_count("n_iter", options.n_iter, 1);
-  check_count("n_rows", options.n_rows, 0);
-  if (options.seed < -1) {
+  check_count("n_samples", options.batch.n_samples, 1);
+  check_count("n_iter", options.batch.n_iter, 1);
+  check_count("n_rows", options.output.n_rows, 0);
+  if (options.noise.seed < -1) {
     fail_usage("--seed is {}; it is a number from 0 up, or -1 for one drawn by the system",
-               options.seed);
+               options.noise.seed);
   }
-  if (options.seed == -1) options.seed = std::random_device()();
+  if (options.noise.seed == -1) options.noise.seed = std::random_device()();
 }
 
 }  // namespace easel::cli

@@ -1,0 +1,70 @@
+// What a program that draws does from its command line to its last file, apart from what is its
+// own.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <easel/pipeline/run.h>
+
+#include "cli/arguments.h"
+#include "cli/drawing_options.h"
+#include "cli/interrupt.h"
+#include "cli/program.h"
+#include "cli/settings_text.h"
+
+namespace easel::cli {
+
+// A program's command line once it is read, and the program's own part of the work. The references
+// must outlive the drawing; each function may be empty.
+struct DrawingProgram {
+  std::string_view name;
+  DrawingOptions& options;           // within the program's own
+  std::span<const Option> defaults;  // the options that a model may bring defaults for
+  const Given& given;
+
+  // Checks the program's own options and puts them into the settings, before a model is loaded and
+  // again once its defaults are in. Throws Error (Usage).
+  std::function<void(PictureSettings&)> settle;
+  // Completes the request for the model that was opened.
+  std::function<void(RunRequest&, const ModelSummary&)> complete;
+  // The options as a picture's settings text has them, and what goes into A1111's list.
+  std::function<void(MadeWith&)> describe;
+};
+
+// Draws what the options ask for and returns the exit code. Throws Error.
+int draw(const DrawingProgram& program);
+
+// "NAME 0.1.0 (Easel; LibTorch 2.11)\n".
+std::string version_line(std::string_view name);
+
+// The whole of main(): reads the command line into Options, which hold DrawingOptions `drawing`,
+// answers the questions about the program, or calls work(options, list, given).
+template <class Options>
+int run_drawing_program(std::string_view name, std::string_view help, int argc, char** argv,
+                        int (*work)(Options&, std::span<const Option>, const Given&)) {
+  catch_interrupts();
+  return run_program(name, [&] {
+    Options options;
+    const std::vector<Option> list = options_of(options);
+    const auto arguments =
+        std::span<const char* const>(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0);
+    const Given given = parse_arguments(list, arguments);
+    const MessageOptions& asked = options.drawing.messages;
+    Options defaults;
+    if (asked.help) {
+      print_stdout(std::string(help) + help_text(options_of(defaults)));
+    } else if (asked.version) {
+      print_stdout(version_line(name));
+    } else if (asked.list_samplers) {
+      print_stdout(sampler_table());
+    } else {
+      return work(options, list, given);
+    }
+    return 0;
+  });
+}
+
+}  // namespace easel::cli

@@ -1,0 +1,152 @@
+// Options: how many pictures, where they go, and what is said meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include <easel/base/fields.h>
+
+namespace easel::cli {
+
+// How many pictures, and of what kind.
+struct BatchOptions {
+  static constexpr std::string_view kGroup = "Pictures";
+
+  int64_t latent_channels = 4;
+  int64_t downsampling = 8;
+  int64_t n_samples = 1;
+  int64_t n_iter = 1;
+  std::string pixel_rounding = "truncate";
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    constexpr std::string_view group = kGroup;
+    visit(self.latent_channels, FieldInfo{.name = "C",
+                                          .group = group,
+                                          .help = "latent channels; must be the model's",
+                                          .value = "N",
+                                          .setting = false});
+    visit(self.downsampling,
+          FieldInfo{.name = "f",
+                    .group = group,
+                    .help = "pixels per latent along a side; must be the model's",
+                    .value = "N",
+                    .setting = false});
+    visit(self.n_samples, FieldInfo{.name = "n_samples",
+                                    .group = group,
+                                    .help = "pictures drawn at once, the batch (1 with -o)",
+                                    .value = "N"});
+    visit(self.n_iter, FieldInfo{.name = "n_iter",
+                                 .group = group,
+                                 .help = "how often it is all drawn (1 with -o)",
+                                 .value = "N"});
+    visit(self.pixel_rounding,
+          FieldInfo{.name = "pixel-rounding",
+                    .group = group,
+                    .help = "how values become bytes, as CompVis and as diffusers does it",
+                    .value = "HOW",
+                    .choices = "truncate,nearest"});
+  }
+};
+
+// Where pictures go.
+struct OutputOptions {
+  std::filesystem::path outdir;
+  std::string file{};
+  bool skip_save = false;
+  bool skip_grid = false;
+  int64_t n_rows = 0;
+  std::filesystem::path save_latents{};
+  bool no_metadata = false;
+  bool overwrite = false;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    constexpr std::string_view group = "Output";
+    visit(self.outdir, FieldInfo{.name = "outdir",
+                                 .group = group,
+                                 .help = "pictures go to DIR/samples, grids to DIR",
+                                 .value = "DIR",
+                                 .setting = false});
+    visit(self.file, FieldInfo{.name = "output",
+                               .aliases = "o",
+                               .group = group,
+                               .help = "the one picture goes to FILE, .png or .jpg; '-' is the "
+                                       "standard output",
+                               .value = "FILE",
+                               .setting = false});
+    visit(self.skip_save, FieldInfo{.name = "skip_save",
+                                    .group = group,
+                                    .help = "do not save the single pictures",
+                                    .setting = false});
+    visit(self.skip_grid,
+          FieldInfo{
+              .name = "skip_grid", .group = group, .help = "do not save a grid", .setting = false});
+    visit(self.n_rows, FieldInfo{.name = "n_rows",
+                                 .group = group,
+                                 .help = "pictures in a row of the grid; 0 is n_samples",
+                                 .value = "N",
+                                 .setting = false});
+    visit(self.save_latents, FieldInfo{.name = "save-latents",
+                                       .group = group,
+                                       .help = "write the final latents too, .safetensors or .npy",
+                                       .value = "FILE",
+                                       .setting = false});
+    visit(self.no_metadata, FieldInfo{.name = "no-metadata",
+                                      .group = group,
+                                      .help = "leave the settings out of the PNG files",
+                                      .setting = false});
+    visit(self.overwrite, FieldInfo{.name = "overwrite",
+                                    .group = group,
+                                    .help = "let -o and --save-latents replace a file",
+                                    .setting = false});
+  }
+};
+
+// What is said on the standard error, and questions about the program.
+struct MessageOptions {
+  std::string progress = "auto";
+  bool quiet = false;
+  bool verbose = false;
+  bool list_samplers = false;
+  bool version = false;
+  bool help = false;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    constexpr std::string_view group = "Messages (on the standard error)";
+    visit(self.progress, FieldInfo{.name = "progress",
+                                   .group = group,
+                                   .help = "auto is a bar on a terminal, else lines",
+                                   .value = "HOW",
+                                   .choices = "auto,bar,lines,json,none",
+                                   .setting = false});
+    visit(self.quiet, FieldInfo{.name = "quiet",
+                                .aliases = "q",
+                                .group = group,
+                                .help = "warnings and errors only",
+                                .setting = false});
+    visit(self.verbose, FieldInfo{.name = "verbose",
+                                  .aliases = "v",
+                                  .group = group,
+                                  .help = "times and memory as well",
+                                  .setting = false});
+    visit(self.list_samplers, FieldInfo{.name = "list-samplers",
+                                        .group = group,
+                                        .help = "list the samplers and schedules, and end",
+                                        .setting = false});
+    visit(self.version, FieldInfo{.name = "version",
+                                  .group = group,
+                                  .help = "say which version this is, and end",
+                                  .setting = false});
+    visit(self.help, FieldInfo{.name = "help",
+                               .aliases = "h",
+                               .group = group,
+                               .help = "show this, and end",
+                               .setting = false});
+  }
+};
+
+}  // namespace easel::cli

@@ -1,0 +1,48 @@
+// Options: what is drawn.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <easel/base/fields.h>
+
+namespace easel::cli {
+
+// The prompt and what is made of it.
+struct PromptOptions {
+  std::string prompt = "a painting of a virus monster playing guitar";
+  std::string negative_prompt;
+  std::string from_file;
+  int64_t clip_skip = 1;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    constexpr std::string_view group = "What to draw";
+    visit(self.prompt,
+          FieldInfo{.name = "prompt", .group = group, .help = "what to draw", .value = "TEXT"});
+    visit(self.negative_prompt,
+          FieldInfo{.name = "negative-prompt",
+                    .aliases = "n",
+                    .group = group,
+                    .help = "what to stay away from (needs a scale other than 1)",
+                    .value = "TEXT"});
+    visit(self.from_file,
+          FieldInfo{.name = "from-file",
+                    .group = group,
+                    .help =
+                        "prompts instead of --prompt, one a line, in batches of n_samples; '-' is "
+                        "the standard input",
+                    .value = "FILE",
+                    .setting = false});
+    visit(
+        self.clip_skip,
+        FieldInfo{.name = "clip-skip",
+                  .group = group,
+                  .help = "which layer of the text encoder is used, counted from its end; 1 is the "
+                          "model's own",
+                  .value = "N"});
+  }
+};
+
+}  // namespace easel::cli
