@@ -95,9 +95,12 @@ bool may_guide(const Guidance& guidance) {
                      [](const ScaleFrom& from) { return from.scale != 1; });
 }
 
-double scale_at(const Guidance& guidance, double sigma) {
+bool in_interval(const Guidance& guidance, double sigma) {
   const bool below = guidance.interval_low > 0 && sigma <= guidance.interval_low;
-  if (below || sigma > guidance.interval_high) return 1;
+  return !below && sigma <= guidance.interval_high;
+}
+
+double scale_at(const Guidance& guidance, double sigma) {
   if (guidance.scales.empty()) return guidance.scale;
   // A level that a sampler computes anew may lie above its own by rounding.
   constexpr double kRounding = 1 + 1e-9;
@@ -173,31 +176,42 @@ Denoiser make_denoiser(Network network, const NoiseSchedule& schedule,
                        Parameterization parameterization, Guidance guidance) {
   check(guidance);
   // Without a condition both halves would be the same.
-  const bool ever_guided = may_guide(guidance) && !is_empty(guidance.conditional);
-  const Conditioning both = ever_guided ? concatenate(guidance.unconditional, guidance.conditional)
-                                        : guidance.conditional;
-  return [network = std::move(network), schedule, parameterization, ever_guided, both,
-          guidance = std::move(guidance)](const Tensor& x_BCHW, double sigma) {
-    const double scale = scale_at(guidance, sigma);
-    const bool guided = ever_guided && scale != 1;
-    const Conditioning& conditioning = guided ? both : guidance.conditional;
+  const bool conditioned = !is_empty(guidance.conditional);
+  const bool has_both = conditioned && (may_guide(guidance) || !is_empty(guidance.unconditional));
+  const Conditioning both =
+      has_both ? concatenate(guidance.unconditional, guidance.conditional) : Conditioning{};
+  return Denoiser([network = std::move(network), schedule, parameterization, conditioned, has_both,
+                   both, guidance = std::move(guidance)](const Tensor& x_BCHW, double sigma,
+                                                         bool wants_unconditional) -> Estimates {
+    const bool inside = conditioned && in_interval(guidance, sigma);
+    const double scale = inside ? scale_at(guidance, sigma) : 1;
+    const bool halves = inside && (scale != 1 || wants_unconditional);
+    if (halves && !has_both) {
+      fail_usage(
+          "this sampler steps along the unconditional estimate, and the guidance has no "
+          "unconditional part: give it one, or take another sampler");
+    }
+    const Conditioning& conditioning = halves ? both : guidance.conditional;
     Tensor scaled_BCHW = x_BCHW * std::sqrt(NoiseSchedule::alpha_cumprod(sigma));
-    if (guided) scaled_BCHW = at::cat({scaled_BCHW, scaled_BCHW});
+    if (halves) scaled_BCHW = at::cat({scaled_BCHW, scaled_BCHW});
     const int64_t num_rows = scaled_BCHW.size(0);
     check_batch(conditioning, num_rows);
     const Tensor t_B = at::full({num_rows}, schedule.t(sigma), scaled_BCHW.options());
-    Tensor output_BCHW = network(scaled_BCHW, t_B, conditioning).to(at::kFloat);
+    const Tensor output_BCHW = network(scaled_BCHW, t_B, conditioning).to(at::kFloat);
     TORCH_CHECK(output_BCHW.sizes() == scaled_BCHW.sizes(), "the network returned ",
                 output_BCHW.sizes(), " for latents ", scaled_BCHW.sizes());
-    if (guided) {
-      const auto halves = output_BCHW.chunk(2);
-      output_BCHW = halves[0] + scale * (halves[1] - halves[0]);
-      if (guidance.rescale > 0) {
-        output_BCHW = rescaled(output_BCHW, halves[1], guidance.rescale);
-      }
+    const auto clean = [&](const Tensor& output) {
+      return estimate(parameterization, x_BCHW, output, sigma);
+    };
+    if (!halves) {
+      const Tensor clean_BCHW = clean(output_BCHW);
+      return {clean_BCHW, clean_BCHW};
     }
-    return estimate(parameterization, x_BCHW, output_BCHW, sigma);
-  };
+    const auto parts = output_BCHW.chunk(2);
+    Tensor guided_BCHW = scale == 1 ? parts[1] : parts[0] + scale * (parts[1] - parts[0]);
+    if (guidance.rescale > 0) guided_BCHW = rescaled(guided_BCHW, parts[1], guidance.rescale);
+    return {clean(guided_BCHW), wants_unconditional ? clean(parts[0]) : Tensor()};
+  });
 }
 
 }  // namespace easel

@@ -3,7 +3,6 @@
 // sample_dpm_adaptive run it. Time is -log sigma.
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <utility>
 #include <vector>
 
@@ -94,10 +93,8 @@ double scaled_error(const Tensor& low_CHW, const Tensor& high_CHW, const Tensor&
 
 // One picture with steps of its own: x_1CHW at sigmas.front() to the last level above 0. The
 // denoiser is given this picture alone.
-Tensor adaptive(
-    const Denoiser& denoiser, Tensor x_1CHW, std::span<const double> sigmas,
-    const SamplerOptions& options,
-    const std::function<void(double share, double sigma, const Tensor& denoised_1CHW)>& report) {
+Tensor adaptive(const Denoiser& denoiser, Tensor x_1CHW, std::span<const double> sigmas,
+                const SamplerOptions& options, const ShareCallback& report) {
   constexpr double kLeastFactor = 0.81;  // a step that the controller shortens more is rejected
   const int64_t order = options.order == 0 ? 3 : options.order;
   const double start = -std::log(sigmas.front());
@@ -161,31 +158,11 @@ Tensor sample_dpm_adaptive(const Denoiser& denoiser, Tensor x_BCHW, std::span<co
                            NoiseSource&, const SamplerOptions& options,
                            const StepCallback& callback) {
   if (!(sigmas.front() > lowest_level(sigmas))) return x_BCHW;
-  const int64_t batch = x_BCHW.size(0);
-  const int64_t steps = num_steps(sigmas);
-  x_BCHW = x_BCHW.clone();
-  Tensor shown_BCHW = x_BCHW.clone();
-  // k-diffusion controls the error of the whole batch, so that a picture depends on those beside
-  // it. Here each has steps of its own, taken one picture after the other.
-  for (int64_t k = 0; k < batch; ++k) {
-    const Denoiser of_picture = [&](const Tensor& y_1CHW, double sigma) {
-      if (batch == 1) return denoiser(y_1CHW, sigma);
-      Tensor y_BCHW = x_BCHW.clone();  // the denoiser knows its conditioning for all rows at once
-      y_BCHW.slice(0, k, k + 1).copy_(y_1CHW);
-      return denoiser(y_BCHW, sigma).slice(0, k, k + 1);
-    };
-    const auto report = [&](double share, double sigma, const Tensor& denoised_1CHW) {
-      if (!callback) return;
-      shown_BCHW = shown_BCHW.clone();
-      shown_BCHW.slice(0, k, k + 1).copy_(denoised_1CHW);
-      const double done = (static_cast<double>(k) + share) / static_cast<double>(batch);
-      const auto step = static_cast<int64_t>(std::floor(done * static_cast<double>(steps) + 1e-6));
-      callback({std::clamp<int64_t>(step, 1, steps), steps, sigma, shown_BCHW});
-    };
-    Tensor row_1CHW = x_BCHW.slice(0, k, k + 1);
-    row_1CHW.copy_(adaptive(of_picture, row_1CHW.clone(), sigmas, options, report));
-  }
-  return x_BCHW;
+  // k-diffusion controls the error of the whole batch.
+  const RunOne run = [&](const Denoiser& of_picture, Tensor x_1CHW, const ShareCallback& report) {
+    return adaptive(of_picture, std::move(x_1CHW), sigmas, options, report);
+  };
+  return run_one_by_one(run, denoiser, std::move(x_BCHW), num_steps(sigmas), callback);
 }
 
 }  // namespace easel

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -20,7 +21,7 @@ using dpm::Value;
 
 std::vector<Level> levels_of(std::span<const double> sigmas) {
   std::vector<Level> levels;
-  for (const double sigma : sigmas) levels.push_back({-std::log(sigma), sigma, 0});
+  for (const double sigma : sigmas) levels.push_back(dpm::level_of(sigma));
   return levels;
 }
 
@@ -55,28 +56,6 @@ bool differ(std::span<const Level> levels) {
 }
 
 }  // namespace
-
-DpmSolverOptions options_of(DpmSolverVariant variant) {
-  switch (variant) {
-    case DpmSolverVariant::Noise1:
-      return {.algorithm = "dpmsolver", .method = "singlestep", .order = 1};
-    case DpmSolverVariant::Noise2M:
-      return {.algorithm = "dpmsolver", .method = "multistep", .order = 2};
-    case DpmSolverVariant::Noise3M:
-      return {.algorithm = "dpmsolver", .method = "multistep", .order = 3};
-    case DpmSolverVariant::Noise2S:
-      return {.algorithm = "dpmsolver", .method = "singlestep", .order = 2};
-    case DpmSolverVariant::Noise3S:
-      return {.algorithm = "dpmsolver", .method = "singlestep", .order = 3};
-    case DpmSolverVariant::Data3M:
-      return {.algorithm = "dpmsolver++", .method = "multistep", .order = 3};
-    case DpmSolverVariant::Data2S:
-      return {.algorithm = "dpmsolver++", .method = "singlestep", .order = 2};
-    case DpmSolverVariant::Data3S:
-      return {.algorithm = "dpmsolver++", .method = "singlestep", .order = 3};
-  }
-  fail("DPM-Solver has no variant {}", static_cast<int>(variant));
-}
 
 Tensor sample_dpm_solver_along(const Denoiser& denoiser, Tensor x_BCHW,
                                std::span<const double> sigmas, const DpmSolverOptions& options,
@@ -127,6 +106,49 @@ Tensor sample_dpm_solver_along(const Denoiser& denoiser, Tensor x_BCHW,
     }
   }
   return x;
+}
+
+Tensor sample_dpm_solver_variant(DpmSolverOptions variant, const Denoiser& denoiser, Tensor x_BCHW,
+                                 std::span<const double> sigmas, const SamplerOptions& options,
+                                 const StepCallback& callback) {
+  const int64_t steps = num_steps(sigmas);
+  if (options.order != 0) variant.order = options.order;
+  if (!options.solver.empty()) variant.solver_type = std::string(options.solver);
+  if (variant.method != "adaptive") {
+    // What is left of a run may be shorter than the order.
+    variant.order = std::clamp<int64_t>(steps, 1, variant.order);
+    return sample_dpm_solver_along(denoiser, std::move(x_BCHW), sigmas, variant, callback);
+  }
+  variant.rtol = options.rtol;
+  variant.atol = options.atol;
+  const dpm::Settings settings = dpm::resolve(variant, steps);
+  // The controller steps in lambda. It wants a time beside it to see the end coming: any will do.
+  const VpSchedule clock = linear_vp_schedule();
+  const auto with_time = [&](double sigma) {
+    Level level = dpm::level_of(sigma);
+    level.t = clock.inverse_lambda(level.lambda);
+    return level;
+  };
+  const Level start = with_time(sigmas.front());
+  const Level end = with_time(lowest_level(sigmas));
+  if (!(end.lambda > start.lambda)) return x_BCHW;
+  const RunOne run = [&](const Denoiser& of_picture, Tensor x_1CHW, const ShareCallback& report) {
+    Tensor denoised_1CHW;
+    const dpm::Predict predict = [&](const Tensor& x, const Level& level) {
+      denoised_1CHW = of_picture(x, level.sigma);
+      if (settings.algorithm == Algorithm::Data) return denoised_1CHW;
+      return (x - denoised_1CHW) / level.sigma;
+    };
+    Level from = start;
+    const auto stepped = [&](const Tensor&, const Level& to) {
+      const double share = (to.lambda - start.lambda) / (end.lambda - start.lambda);
+      report(share, std::exchange(from, to).sigma, denoised_1CHW);
+    };
+    return dpm::run_adaptive(predict, clock, std::move(x_1CHW), start, end, settings, variant,
+                             stepped)
+        .x_BCHW;
+  };
+  return run_one_by_one(run, denoiser, std::move(x_BCHW), steps, callback);
 }
 
 }  // namespace easel

@@ -3,20 +3,30 @@
 
 #include <utility>
 
+#include "dpm_solver_update.h"
 #include "easel/diffusion/dpm_solver.h"
 
 namespace easel {
 
-enum class DpmSolverVariant { Noise1, Noise2M, Noise3M, Noise2S, Noise3S, Data3M, Data2S, Data3S };
+// Along the levels, or for method "adaptive" with steps of its own between the first and the last
+// above 0. The options' order, solver and tolerances go before the variant's.
+Tensor sample_dpm_solver_variant(DpmSolverOptions variant, const Denoiser& denoiser, Tensor x_BCHW,
+                                 std::span<const double> sigmas, const SamplerOptions& options,
+                                 const StepCallback& callback);
 
-DpmSolverOptions options_of(DpmSolverVariant variant);
+enum class DpmSolverMethod { Singlestep, Multistep, Adaptive };
 
-template <DpmSolverVariant kVariant>
-Tensor sample_dpm_solver_variant(const Denoiser& denoiser, Tensor x_BCHW,
-                                 std::span<const double> sigmas, NoiseSource&,
-                                 const SamplerOptions&, const StepCallback& callback) {
-  return sample_dpm_solver_along(denoiser, std::move(x_BCHW), sigmas, options_of(kVariant),
-                                 callback);
+template <dpm::Algorithm kAlgorithm, DpmSolverMethod kMethod>
+Tensor sample_dpm_solver_as(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
+                            NoiseSource&, const SamplerOptions& options,
+                            const StepCallback& callback) {
+  constexpr bool kData = kAlgorithm == dpm::Algorithm::Data;
+  constexpr const char* kName = kMethod == DpmSolverMethod::Singlestep  ? "singlestep"
+                                : kMethod == DpmSolverMethod::Multistep ? "multistep"
+                                                                        : "adaptive";
+  return sample_dpm_solver_variant(
+      {.algorithm = kData ? "dpmsolver++" : "dpmsolver", .method = kName}, denoiser,
+      std::move(x_BCHW), sigmas, options, callback);
 }
 
 }  // namespace easel

@@ -7,7 +7,7 @@
 namespace easel::dpm {
 namespace {
 
-// phi_2 and phi_3 lose digits to cancellation where k is small; there their series take over.
+// The higher ones lose digits to cancellation where k is small; there their series take over.
 constexpr double kSmall = 0.1;
 
 // sum over n >= 0 of k^(n + 1) / (n + first)!
@@ -21,10 +21,6 @@ double series(double k, int first) {
   }
   return sum;
 }
-
-double phi_1(double k) { return std::expm1(k); }
-double phi_2(double k) { return std::abs(k) < kSmall ? series(k, 2) : phi_1(k) / k - 1; }
-double phi_3(double k) { return std::abs(k) < kSmall ? series(k, 3) : phi_2(k) / k - 0.5; }
 
 struct Transfer {
   double h;
@@ -45,24 +41,56 @@ Tensor first(Algorithm algorithm, const Tensor& x_BCHW, const Value& s, const Le
     return algorithm == Algorithm::Data ? s.m_BCHW : x_BCHW - s.level.sigma * s.m_BCHW;
   }
   const Transfer f = transfer(algorithm, s.level, t);
-  return f.carry * x_BCHW - (f.weight * phi_1(f.k)) * s.m_BCHW;
+  return f.carry * x_BCHW - (f.weight * phi(1, f.k)) * s.m_BCHW;
 }
 
 Tensor second(Algorithm algorithm, Form form, const Tensor& x_BCHW, const Value& s,
               const Tensor& D1_BCHW, const Level& t) {
   const Transfer f = transfer(algorithm, s.level, t);
-  const double slope = form == Form::Taylor ? phi_2(f.k) : 0.5 * phi_1(f.k);
-  return f.carry * x_BCHW - (f.weight * phi_1(f.k)) * s.m_BCHW - (f.weight * slope) * D1_BCHW;
+  const double slope = form == Form::Taylor ? phi(2, f.k) : 0.5 * phi(1, f.k);
+  return f.carry * x_BCHW - (f.weight * phi(1, f.k)) * s.m_BCHW - (f.weight * slope) * D1_BCHW;
 }
 
 Tensor third(Algorithm algorithm, const Tensor& x_BCHW, const Value& s, const Tensor& D1_BCHW,
              const Tensor& D2_BCHW, const Level& t) {
   const Transfer f = transfer(algorithm, s.level, t);
-  return f.carry * x_BCHW - (f.weight * phi_1(f.k)) * s.m_BCHW - (f.weight * phi_2(f.k)) * D1_BCHW -
-         (f.weight * phi_3(f.k)) * D2_BCHW;
+  return f.carry * x_BCHW - (f.weight * phi(1, f.k)) * s.m_BCHW -
+         (f.weight * phi(2, f.k)) * D1_BCHW - (f.weight * phi(3, f.k)) * D2_BCHW;
 }
 
 }  // namespace
+
+double phi(int n, double k) {
+  if (n == 1) return std::expm1(k);
+  if (std::abs(k) < kSmall) return series(k, n);
+  return phi(n - 1, k) / k - 1 / std::tgamma(n);
+}
+
+std::vector<double> exponential_weights(std::span<const double> nodes,
+                                        std::span<const double> phis) {
+  std::vector<double> weights;
+  for (size_t j = 0; j < nodes.size(); ++j) {
+    // The coefficients of the polynomial that is 1 at node j and 0 at the others.
+    std::vector<double> polynomial = {1};
+    for (size_t k = 0; k < nodes.size(); ++k) {
+      if (k == j) continue;
+      const double distance = nodes[j] - nodes[k];
+      polynomial.push_back(0);
+      for (size_t n = polynomial.size() - 1; n > 0; --n) {
+        polynomial[n] = (polynomial[n - 1] - nodes[k] * polynomial[n]) / distance;
+      }
+      polynomial[0] *= -nodes[k] / distance;
+    }
+    double weight = 0;
+    double factorial = 1;
+    for (size_t n = 0; n < polynomial.size(); ++n) {
+      if (n > 1) factorial *= static_cast<double>(n);
+      weight += factorial * phis[n] * polynomial[n];
+    }
+    weights.push_back(weight);
+  }
+  return weights;
+}
 
 std::vector<Value> singlestep_values(const Predict& predict, Algorithm algorithm,
                                      const Tensor& x_BCHW, std::span<const Level> levels) {

@@ -9,6 +9,7 @@
 // phi_1 = exp(k) - 1, phi_2 = phi_1 / k - 1, phi_3 = phi_2 / k - 1/2.
 #pragma once
 
+#include <cmath>
 #include <functional>
 #include <span>
 #include <vector>
@@ -26,11 +27,23 @@ struct Level {
   double t;       // of the schedule; unused along a list of sigmas
 };
 
+// Of a plan: time is not known.
+inline Level level_of(double sigma) { return {-std::log(sigma), sigma, 0}; }
+
 // The model's value at a level.
 struct Value {
   Level level;
   Tensor m_BCHW;  // eps or x0, by the algorithm
 };
+
+// phi_1(k) = exp(k) - 1, phi_n(k) = phi_n-1(k) / k - 1 / (n - 1)!.
+double phi(int n, double k);
+
+// The weights of values at `nodes` in an exponential step that holds their interpolating
+// polynomial: sum over n of n! phi_n+1 times the polynomial's n-th coefficient. Nodes are in
+// lambda, in units of the step, 0 at its start; phis[n] is phi_n+1, as many as there are nodes.
+std::vector<double> exponential_weights(std::span<const double> nodes,
+                                        std::span<const double> phis);
 
 // The model's value for x = x0 + sigma * noise.
 using Predict = std::function<Tensor(const Tensor& x_BCHW, const Level& level)>;

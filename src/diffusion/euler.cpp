@@ -23,16 +23,8 @@ Tensor sample_heun(const Denoiser& denoiser, Tensor x_BCHW, std::span<const doub
                    const StepCallback& callback) {
   for (size_t i = 0; i + 1 < sigmas.size(); ++i) {
     const double from = churn(x_BCHW, sigmas, i, noise, options);
-    const double to = sigmas[i + 1];
     const Tensor denoised_BCHW = denoiser(x_BCHW, from);
-    const Tensor predicted_BCHW = euler_step(x_BCHW, denoised_BCHW, from, to);
-    if (to > 0) {
-      const Tensor first_BCHW = (x_BCHW - denoised_BCHW) / from;
-      const Tensor second_BCHW = (predicted_BCHW - denoiser(predicted_BCHW, to)) / to;
-      x_BCHW = x_BCHW + (first_BCHW + second_BCHW) * ((to - from) / 2);
-    } else {
-      x_BCHW = predicted_BCHW;  // the slope at level 0 is not defined
-    }
+    x_BCHW = heun_step(denoiser, x_BCHW, denoised_BCHW, from, sigmas[i + 1]);
     report_step(callback, sigmas, i, denoised_BCHW);
   }
   return x_BCHW;

@@ -33,14 +33,20 @@ inline bool answers_to(std::string_view name, std::string_view aliases, std::str
   return false;
 }
 
+// nullptr where no row answers.
+template <class Row>
+const Row* find_folded(std::string_view folded, std::span<const Row> rows) {
+  for (const Row& row : rows) {
+    if (!folded.empty() && answers_to(row.name, row.aliases, folded)) return &row;
+  }
+  return nullptr;
+}
+
 template <class Row>
 const Row& find_by_name(std::string_view what, std::string_view name, std::span<const Row> rows) {
-  const std::string folded = fold_name(name);
+  if (const Row* row = find_folded(fold_name(name), rows)) return *row;
   std::vector<std::string_view> known;
-  for (const Row& row : rows) {
-    if (!folded.empty() && answers_to(row.name, row.aliases, folded)) return row;
-    known.push_back(row.name);
-  }
+  for (const Row& row : rows) known.push_back(row.name);
   throw Error(unknown_name(what, name, known), ErrorKind::Usage);
 }
 

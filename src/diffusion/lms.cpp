@@ -36,7 +36,7 @@ double coefficient(const std::deque<Slope>& slopes, size_t j, double from, doubl
 
 Tensor sample_lms(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
                   NoiseSource&, const SamplerOptions& options, const StepCallback& callback) {
-  const size_t order = options.order == 0 ? 4 : static_cast<size_t>(options.order);
+  const size_t order = order_or(options, 4);
   std::deque<Slope> slopes;  // the newest last
   for (size_t i = 0; i + 1 < sigmas.size(); ++i) {
     const double from = sigmas[i];

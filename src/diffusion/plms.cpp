@@ -1,5 +1,6 @@
 // PLMS: Adams-Bashforth on the predicted noise (Liu et al. 2022, arXiv 2202.09778), as CompVis's
-// PLMSSampler runs it: orders 2, 3, 4 in turn after a first step of improved Euler.
+// PLMSSampler runs it: orders 2, 3, 4 in turn after a first step of improved Euler. iPNDM (Zhang
+// and Chen 2023, arXiv 2204.13902) starts with a step of Euler instead.
 #include <cmath>
 #include <deque>
 
@@ -13,6 +14,8 @@ namespace {
 // Adams-Bashforth of order past.size() + 1; past[0] is the latest.
 Tensor extrapolate(const Tensor& eps, const std::deque<Tensor>& past) {
   switch (past.size()) {
+    case 0:
+      return eps;
     case 1:
       return (3 * eps - past[0]) / 2;
     case 2:
@@ -54,6 +57,27 @@ Tensor sample_plms(const Denoiser& denoiser, Tensor x_BCHW, std::span<const doub
     noise.discard(x_BCHW.sizes());
     past.push_front(eps);
     if (past.size() > 3) past.pop_back();
+    report_step(callback, sigmas, i, denoised_BCHW);
+  }
+  return x_BCHW;
+}
+
+Tensor sample_ipndm(const Denoiser& denoiser, Tensor x_BCHW, std::span<const double> sigmas,
+                    NoiseSource&, const SamplerOptions& options, const StepCallback& callback) {
+  const size_t order = order_or(options, 4);
+  std::deque<Tensor> past;
+  for (size_t i = 0; i + 1 < sigmas.size(); ++i) {
+    const double from = sigmas[i];
+    const double to = sigmas[i + 1];
+    const Tensor denoised_BCHW = denoiser(x_BCHW, from);
+    if (to == 0) {
+      x_BCHW = denoised_BCHW;
+    } else if (to < from) {  // equal levels: nothing to do, and nothing learnt of the slope
+      const Tensor eps = (x_BCHW - denoised_BCHW) / from;
+      x_BCHW = x_BCHW + extrapolate(eps, past) * (to - from);
+      past.push_front(eps);
+      if (past.size() > order - 1) past.pop_back();
+    }
     report_step(callback, sigmas, i, denoised_BCHW);
   }
   return x_BCHW;

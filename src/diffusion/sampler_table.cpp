@@ -1,15 +1,7 @@
-#include <algorithm>
 #include <array>
-#include <cmath>
-#include <string>
-#include <vector>
 
-#include <fmt/format.h>
-
-#include <easel/base/error.h>
-
+#include "dpm_solver_samplers.h"
 #include "easel/diffusion/sampler.h"
-#include "find_by_name.h"
 #include "step.h"
 
 namespace easel {
@@ -17,16 +9,8 @@ namespace {
 
 constexpr std::string_view kKarras2022 = "Karras et al. 2022, arXiv 2206.00364";
 constexpr std::string_view kDpmSolver = "Lu et al. 2022, arXiv 2206.00927";
+constexpr std::string_view kCfgPp = "Chung et al. 2024, arXiv 2406.08070; ComfyUI";
 constexpr std::string_view kDpmSolverPp = "Lu et al. 2022, arXiv 2211.01095";
-
-// A row under another name and with another spacing.
-constexpr SamplerInfo variant(SamplerInfo row, std::string_view name, std::string_view aliases,
-                              std::string_view spacing) {
-  row.name = name;
-  row.aliases = aliases;
-  row.default_spacing = spacing;
-  return row;
-}
 
 constexpr SamplerInfo kDdim = {.name = "ddim",
                                .aliases = "k_ddim,ddim_compvis,DDIMScheduler",
@@ -220,6 +204,186 @@ constexpr SamplerInfo kDpmpp3mSde = {
     .order = 3,
     .recommended_steps = 30};
 
+constexpr std::string_view kSolverTypes = "dpmsolver,taylor";
+
+using dpm::Algorithm;
+using Method = DpmSolverMethod;
+
+// Lu et al.'s solver in all its forms, along any levels; "dpm_solver" is the one that CompVis
+// calls.
+constexpr SamplerInfo kDpmSolverSinglestep = {
+    .name = "dpm_solver_singlestep",
+    .aliases = "dpmsolver_singlestep",
+    .run = sample_dpm_solver_as<Algorithm::Noise, Method::Singlestep>,
+    .default_spacing = "dpm_solver",
+    .takes = kTakesOrder | kTakesSolver,
+    .min_steps = 2,
+    .paper = kDpmSolver,
+    .order = 3,
+    .solvers = kSolverTypes};
+
+constexpr SamplerInfo kDpmSolverMulti = {
+    .name = "dpm_solver_multistep",
+    .aliases = "dpmsolver_multistep",
+    .run = sample_dpm_solver_as<Algorithm::Noise, Method::Multistep>,
+    .default_spacing = "dpm_solver",
+    .takes = kTakesOrder | kTakesSolver,
+    .min_steps = 2,
+    .paper = kDpmSolver,
+    .order = 3,
+    .recommended_steps = 30,
+    .solvers = kSolverTypes};
+
+constexpr SamplerInfo kDpmSolverAdaptive = {
+    .name = "dpm_solver_adaptive",
+    .aliases = "dpmsolver_adaptive",
+    .run = sample_dpm_solver_as<Algorithm::Noise, Method::Adaptive>,
+    .default_spacing = "dpm_solver",
+    .takes = kTakesOrder | kTakesSolver | kTakesTolerance,
+    .min_steps = 2,
+    .paper = kDpmSolver,
+    .order = 3,
+    .min_order = 2,
+    .evaluations = 0,
+    .solvers = kSolverTypes,
+    .levels = Levels::Between};
+
+constexpr SamplerInfo kDpmppSinglestep = {
+    .name = "dpmpp_singlestep",
+    .aliases =
+        "dpm_solver++_singlestep,dpmsolver++_singlestep,dpmpp_2s,DPMSolverSinglestepScheduler",
+    .run = sample_dpm_solver_as<Algorithm::Data, Method::Singlestep>,
+    .default_spacing = "dpm_solver",
+    .takes = kTakesOrder | kTakesSolver,
+    .min_steps = 2,
+    .paper = kDpmSolverPp,
+    .order = 3,
+    .solvers = kSolverTypes};
+
+constexpr SamplerInfo kDpmppMultistep = {
+    .name = "dpmpp_multistep",
+    .aliases = "dpm_solver++_multistep,dpmsolver++_multistep",
+    .run = sample_dpm_solver_as<Algorithm::Data, Method::Multistep>,
+    .default_spacing = "dpm_solver",
+    .takes = kTakesOrder | kTakesSolver,
+    .min_steps = 2,
+    .paper = kDpmSolverPp,
+    .order = 3,
+    .solvers = kSolverTypes};
+
+constexpr SamplerInfo kDpmppAdaptive = {
+    .name = "dpmpp_adaptive",
+    .aliases = "dpm_solver++_adaptive,dpmsolver++_adaptive",
+    .run = sample_dpm_solver_as<Algorithm::Data, Method::Adaptive>,
+    .default_spacing = "dpm_solver",
+    .takes = kTakesOrder | kTakesSolver | kTakesTolerance,
+    .min_steps = 2,
+    .paper = kDpmSolverPp,
+    .order = 3,
+    .min_order = 2,
+    .evaluations = 0,
+    .solvers = kSolverTypes,
+    .levels = Levels::Between};
+
+// The authors', A1111's and ComfyUI's: bh1 of order 3.
+constexpr SamplerInfo kUnipc = {.name = "unipc",
+                                .aliases = "uni_pc,k_uni_pc",
+                                .run = sample_unipc,
+                                .default_spacing = "default",
+                                .takes = kTakesOrder | kTakesSolver,
+                                .min_steps = 2,
+                                .paper = "Zhao et al. 2023, arXiv 2302.04867",
+                                .order = 3,
+                                .solvers = "bh1,bh2"};
+
+// diffusers': bh2 of order 2.
+constexpr SamplerInfo kUnipcBh2 = {.name = "unipc_bh2",
+                                   .aliases = "uni_pc_bh2,UniPCMultistepScheduler",
+                                   .run = sample_unipc_bh2,
+                                   .default_spacing = "default",
+                                   .takes = kTakesOrder,
+                                   .min_steps = 2,
+                                   .paper = "Zhao et al. 2023, arXiv 2302.04867",
+                                   .order = 3};
+
+constexpr SamplerInfo kDeis = {.name = "deis",
+                               .aliases = "k_deis,DEISMultistepScheduler",
+                               .run = sample_deis,
+                               .default_spacing = "default",
+                               .takes = kTakesOrder,
+                               .min_steps = 2,
+                               .paper = "Zhang and Chen 2023, arXiv 2204.13902",
+                               .order = 4};
+
+constexpr SamplerInfo kIpndm = {.name = "ipndm",
+                                .aliases = "k_ipndm,IPNDMScheduler",
+                                .run = sample_ipndm,
+                                .default_spacing = "default",
+                                .takes = kTakesOrder,
+                                .min_steps = 2,
+                                .paper = "Zhang and Chen 2023, arXiv 2204.13902",
+                                .order = 4,
+                                .recommended_steps = 30};
+
+constexpr SamplerInfo kRestart = {.name = "restart",
+                                  .aliases = "restart_sampler",
+                                  .run = sample_restart,
+                                  .default_spacing = "karras",
+                                  .takes = kTakesSNoise,
+                                  .stochastic = true,
+                                  .paper = "Xu et al. 2023, arXiv 2306.14878; A1111",
+                                  .order = 2,
+                                  .evaluations = 2,
+                                  .recommended_steps = 36,
+                                  .levels = Levels::Between};
+
+constexpr SamplerInfo kLcm = {.name = "lcm",
+                              .aliases = "k_lcm,LCMScheduler",
+                              .run = sample_lcm,
+                              .default_spacing = "lcm",
+                              .takes = kTakesSNoise,
+                              .stochastic = true,
+                              .paper = "Luo et al. 2023, arXiv 2310.04378 (for LCM models)",
+                              .recommended_steps = 4};
+
+constexpr SamplerInfo kTcd = {.name = "tcd",
+                              .aliases = "k_tcd,TCDScheduler",
+                              .run = sample_tcd,
+                              .default_spacing = "lcm",
+                              .default_eta = 0.3,
+                              .takes = kTakesEta | kTakesSNoise,
+                              .stochastic = true,
+                              .paper = "Zheng et al. 2024, arXiv 2402.19159 (for TCD models)",
+                              .recommended_steps = 4};
+
+constexpr SamplerInfo kEulerCfgPp = {.name = "euler_cfg_pp",
+                                     .aliases = "k_euler_cfg_pp,sample_euler_cfg_pp",
+                                     .run = sample_euler_cfg_pp,
+                                     .default_spacing = "default",
+                                     .paper = kCfgPp,
+                                     .recommended_steps = 30,
+                                     .uses_unconditional = true};
+
+constexpr SamplerInfo kEulerACfgPp = {
+    .name = "euler_a_cfg_pp",
+    .aliases = "euler_ancestral_cfg_pp,k_euler_a_cfg_pp,sample_euler_ancestral_cfg_pp",
+    .run = sample_euler_ancestral_cfg_pp,
+    .default_spacing = "default",
+    .default_eta = 1,
+    .takes = kTakesEta | kTakesSNoise,
+    .stochastic = true,
+    .paper = kCfgPp,
+    .recommended_steps = 30,
+    .uses_unconditional = true};
+
+constexpr SamplerInfo kDpmpp2mCfgPp = {.name = "dpmpp_2m_cfg_pp",
+                                       .aliases = "k_dpmpp_2m_cfg_pp,sample_dpmpp_2m_cfg_pp",
+                                       .run = sample_dpmpp_2m_cfg_pp,
+                                       .default_spacing = "default",
+                                       .paper = kCfgPp,
+                                       .order = 2,
+                                       .uses_unconditional = true};
+
 constexpr auto kSamplers = std::to_array<SamplerInfo>({
     kDdim,
     kPlms,
@@ -239,134 +403,26 @@ constexpr auto kSamplers = std::to_array<SamplerInfo>({
     kDpmpp2mSde,
     kDpmpp2mSdeHeun,
     kDpmpp3mSde,
-    variant(kEuler, "euler_karras", "k_euler_karras,euler_k", "karras"),
-    variant(kEulerA, "euler_a_karras", "euler_ancestral_karras,k_euler_a_karras", "karras"),
-    variant(kHeun, "heun_karras", "k_heun_karras", "karras"),
-    variant(kDpm2, "dpm_2_karras", "dpm2_karras,k_dpm_2_karras,k_dpm_2_ka", "karras"),
-    variant(kDpm2A, "dpm_2_a_karras",
-            "dpm2_a_karras,dpm_2_ancestral_karras,k_dpm_2_a_karras,k_dpm_2_a_ka", "karras"),
-    variant(kLms, "lms_karras", "k_lms_karras,k_lms_ka", "karras"),
-    variant(kDpmpp2sA, "dpmpp_2s_a_karras",
-            "dpmpp_2s_ancestral_karras,k_dpmpp_2s_a_karras,k_dpmpp_2s_a_ka", "karras"),
-    variant(kDpmppSde, "dpmpp_sde_karras", "k_dpmpp_sde_karras,k_dpmpp_sde_ka", "karras"),
-    variant(kDpmpp2m, "dpmpp_2m_karras", "k_dpmpp_2m_karras,dpmpp_2m_k,k_dpmpp_2m_ka", "karras"),
-    variant(kDpmpp2mSde, "dpmpp_2m_sde_karras", "k_dpmpp_2m_sde_karras,k_dpmpp_2m_sde_ka",
-            "karras"),
-    variant(kDpmpp2mSde, "dpmpp_2m_sde_exponential", "k_dpmpp_2m_sde_exp", "exponential"),
-    variant(kDpmpp2mSdeHeun, "dpmpp_2m_sde_heun_karras", "k_dpmpp_2m_sde_heun_ka", "karras"),
-    variant(kDpmpp2mSdeHeun, "dpmpp_2m_sde_heun_exponential", "k_dpmpp_2m_sde_heun_exp",
-            "exponential"),
-    variant(kDpmpp3mSde, "dpmpp_3m_sde_karras", "k_dpmpp_3m_sde_karras,k_dpmpp_3m_sde_ka",
-            "karras"),
-    variant(kDpmpp3mSde, "dpmpp_3m_sde_exponential", "k_dpmpp_3m_sde_exp", "exponential"),
+    kDpmSolverSinglestep,
+    kDpmSolverMulti,
+    kDpmSolverAdaptive,
+    kDpmppSinglestep,
+    kDpmppMultistep,
+    kDpmppAdaptive,
+    kUnipc,
+    kUnipcBh2,
+    kDeis,
+    kIpndm,
+    kRestart,
+    kLcm,
+    kTcd,
+    kEulerCfgPp,
+    kEulerACfgPp,
+    kDpmpp2mCfgPp,
 });
-
-// Which samplers take an option, for messages: those that are not another's variant.
-std::string takers(uint32_t option) {
-  std::string names;
-  std::vector<Sampler> seen;
-  for (const SamplerInfo& row : kSamplers) {
-    if (!row.accepts(option) || std::find(seen.begin(), seen.end(), row.run) != seen.end())
-      continue;
-    seen.push_back(row.run);
-    if (!names.empty()) names += ", ";
-    names += row.name;
-  }
-  return names;
-}
-
-void refuse(const SamplerInfo& sampler, std::string_view name, const std::string& value,
-            uint32_t option) {
-  fail_usage("{} is {}, but the sampler '{}' has none; leave it out, or take one of: {}", name,
-             value, sampler.name, takers(option));
-}
-
-// `usual`: the value that stands for not being given.
-void check_number(const SamplerInfo& sampler, std::string_view name, double value, double usual,
-                  bool in_range, std::string_view range, uint32_t option) {
-  if (!in_range) fail_usage("{} is {}; it must be {}", name, value, range);
-  if (!sampler.accepts(option) && value != usual) {
-    refuse(sampler, name, fmt::format("{}", value), option);
-  }
-}
-
-bool lists(std::string_view names, std::string_view wanted) {
-  while (!names.empty()) {
-    const size_t comma = names.find(',');
-    if (names.substr(0, comma) == wanted) return true;
-    names = comma == std::string_view::npos ? "" : names.substr(comma + 1);
-  }
-  return false;
-}
 
 }  // namespace
 
 std::span<const SamplerInfo> samplers() { return kSamplers; }
-
-const SamplerInfo& find_sampler(std::string_view name) {
-  return find_by_name("sampler", name, samplers());
-}
-
-SigmaPlan make_plan(const SamplerInfo& sampler, const SpacingInfo& spacing,
-                    const NoiseSchedule& schedule, int64_t steps) {
-  if (!sampler.discards_penultimate || steps < 1) return spacing.plan(schedule, steps);
-  if (steps >= schedule.timesteps()) {
-    fail_usage("the number of steps is {}; the sampler '{}' takes up to {} of this model", steps,
-               sampler.name, schedule.timesteps() - 1);
-  }
-  SigmaPlan plan = spacing.plan(schedule, steps + 1);
-  if (plan.sigmas.back() > 0) return spacing.plan(schedule, steps);
-  plan.sigmas.erase(plan.sigmas.end() - 2);
-  return plan;
-}
-
-void check_sampler_options(const SamplerInfo& sampler, const SamplerOptions& options,
-                           int64_t steps) {
-  const SamplerOptions usual;
-  const double eta = options.eta;
-  if (!(eta >= 0 && eta <= 1)) fail_usage("eta is {}; it must be 0 to 1", eta);
-  if (!sampler.uses_eta() && eta != 0 && eta != sampler.default_eta) {
-    refuse(sampler, "eta", fmt::format("{}", eta), kTakesEta);
-  }
-  if (options.clip_denoised && !sampler.accepts(kTakesClipDenoised)) {
-    fail_usage("the sampler '{}' does not clip its estimate; leave clip_denoised out, or take {}",
-               sampler.name, takers(kTakesClipDenoised));
-  }
-  const auto number = [&](std::string_view name, double value, double usual_value, bool in_range,
-                          std::string_view range, uint32_t option) {
-    check_number(sampler, name, value, usual_value, in_range, range, option);
-  };
-  const auto positive = [](double value) { return value > 0 && std::isfinite(value); };
-  number("s_churn", options.s_churn, usual.s_churn,
-         options.s_churn >= 0 && std::isfinite(options.s_churn), "0 or more", kTakesChurn);
-  number("s_tmin", options.s_tmin, usual.s_tmin,
-         options.s_tmin >= 0 && std::isfinite(options.s_tmin), "0 or more", kTakesChurn);
-  number("s_tmax", options.s_tmax, usual.s_tmax, options.s_tmax >= options.s_tmin, "s_tmin or more",
-         kTakesChurn);
-  number("s_noise", options.s_noise, usual.s_noise, positive(options.s_noise), "above 0",
-         kTakesSNoise);
-  number("rtol", options.rtol, usual.rtol, positive(options.rtol), "above 0", kTakesTolerance);
-  number("atol", options.atol, usual.atol, positive(options.atol), "above 0", kTakesTolerance);
-  if (options.order != 0) {
-    if (!sampler.accepts(kTakesOrder)) {
-      refuse(sampler, "order", fmt::format("{}", options.order), kTakesOrder);
-    }
-    if (options.order < sampler.min_order || options.order > sampler.order) {
-      fail_usage("order is {}; the sampler '{}' has orders {} to {}", options.order, sampler.name,
-                 sampler.min_order, sampler.order);
-    }
-  }
-  if (!options.solver.empty()) {
-    const std::string solver(options.solver);
-    if (!sampler.accepts(kTakesSolver)) refuse(sampler, "solver", solver, kTakesSolver);
-    if (!lists(sampler.solvers, options.solver)) {
-      fail_usage("solver is '{}'; the sampler '{}' has: {}", solver, sampler.name, sampler.solvers);
-    }
-  }
-  if (steps < sampler.min_steps) {
-    fail_usage("the number of steps is {}; the sampler '{}' needs at least {}", steps, sampler.name,
-               sampler.min_steps);
-  }
-}
 
 }  // namespace easel

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "easel/diffusion/sampler.h"
 
@@ -27,6 +28,9 @@ SigmaPlan uniform(const NoiseSchedule& trained, int64_t steps);
 SigmaPlan sgm_uniform(const NoiseSchedule& trained, int64_t steps);
 SigmaPlan simple(const NoiseSchedule& trained, int64_t steps);
 SigmaPlan ddim_uniform(const NoiseSchedule& trained, int64_t steps);
+// `count` levels from high to low, both included.
+std::vector<double> karras_levels(double low, double high, int64_t count);
+SigmaPlan lcm(const NoiseSchedule& trained, int64_t steps);
 SigmaPlan karras(const NoiseSchedule& trained, int64_t steps);
 SigmaPlan exponential(const NoiseSchedule& trained, int64_t steps);
 SigmaPlan beta(const NoiseSchedule& trained, int64_t steps);

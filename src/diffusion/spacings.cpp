@@ -31,7 +31,7 @@ double ramp(int64_t i, int64_t count) {
 
 namespace {
 
-constexpr std::array<SpacingInfo, 19> kSpacings = {{
+constexpr std::array<SpacingInfo, 20> kSpacings = {{
     {"compvis", spacing::compvis,
      "CompVis's DDIM and PLMS: every c-th timestep, c = timesteps / steps", "ddim,uniform_ddim"},
     {"compvis_quad", spacing::compvis_quad, "CompVis's 'quad': timesteps that grow as a square",
@@ -48,10 +48,10 @@ constexpr std::array<SpacingInfo, 19> kSpacings = {{
     {"default", spacing::uniform,
      "k-diffusion and A1111: even timesteps from the last to 0, then 0", "uniform,normal,discrete"},
     {"karras", spacing::karras, "Karras et al. 2022, rho 7, then 0",
-     "get_sigmas_karras,use_karras_sigmas,KarrasScheduler"},
+     "k,ka,get_sigmas_karras,use_karras_sigmas,KarrasScheduler"},
     {"exponential", spacing::exponential,
      "even in log sigma, then 0; k-diffusion's polyexponential with rho 1",
-     "polyexponential,get_sigmas_exponential,get_sigmas_polyexponential,use_exponential_sigmas,"
+     "exp,polyexponential,get_sigmas_exponential,get_sigmas_polyexponential,use_exponential_sigmas,"
      "ExponentialScheduler,PolyexponentialScheduler"},
     {"sgm_uniform", spacing::sgm_uniform,
      "ComfyUI and A1111: even timesteps without timestep 0, then 0", "sgm"},
@@ -70,6 +70,8 @@ constexpr std::array<SpacingInfo, 19> kSpacings = {{
      "ComfyUI: even in atan(sigma), then 0 (Sabour et al. 2024, arXiv 2404.14507)", "kl"},
     {"kl_optimal_a1111", spacing::kl_optimal_a1111,
      "A1111: even in atan(sigma), ends at the smallest sigma", ""},
+    {"lcm", spacing::lcm,
+     "diffusers: of the 50 timesteps that LCM and TCD models are distilled on, then 0", ""},
     {"linear_quadratic", spacing::linear_quadratic,
      "ComfyUI: sigma falls slowly and linearly, then as a parabola to 0", ""},
     {"align_your_steps", spacing::align_your_steps,

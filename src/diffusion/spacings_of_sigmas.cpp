@@ -88,13 +88,36 @@ SigmaPlan simple(const NoiseSchedule& trained, int64_t steps) {
   });
 }
 
+std::vector<double> karras_levels(double low, double high, int64_t count) {
+  constexpr double kRho = 7;
+  const double first = std::pow(high, 1 / kRho);
+  const double last = std::pow(low, 1 / kRho);
+  std::vector<double> levels;
+  for (int64_t i = 0; i < count; ++i) {
+    levels.push_back(std::pow(first + ramp(i, count) * (last - first), kRho));
+  }
+  return levels;
+}
+
+// diffusers' LCMScheduler and TCDScheduler: evenly chosen ones of the 50 timesteps that such models
+// are distilled on, or of as many as the steps where those are more.
+SigmaPlan lcm(const NoiseSchedule& trained, int64_t steps) {
+  check_steps(trained, steps);
+  constexpr int64_t kDistilledOn = 50;
+  const int64_t known = std::min(std::max(kDistilledOn, steps), trained.timesteps());
+  const int64_t stride = trained.timesteps() / known;
+  std::vector<int64_t> timesteps;
+  for (int64_t i = 0; i < steps; ++i) timesteps.push_back((known - i * known / steps) * stride - 1);
+  return timesteps_plan(trained, timesteps);
+}
+
 SigmaPlan karras(const NoiseSchedule& trained, int64_t steps) {
-  return k_diffusion_plan(trained, steps, [steps](const NoiseSchedule& schedule, int64_t i) {
-    constexpr double kRho = 7;
-    const double first = std::pow(schedule.sigma_max(), 1 / kRho);
-    const double last = std::pow(schedule.sigma_min(), 1 / kRho);
-    return std::pow(first + ramp(i, steps) * (last - first), kRho);
-  });
+  check_steps(trained, steps);
+  SigmaPlan plan;
+  plan.sigmas = karras_levels(trained.sigma_min(), trained.sigma_max(), steps);
+  plan.sigmas.push_back(0);
+  plan.initial_scale = plan.sigmas.front();
+  return plan;
 }
 
 SigmaPlan exponential(const NoiseSchedule& trained, int64_t steps) {

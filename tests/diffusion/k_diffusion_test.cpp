@@ -154,7 +154,7 @@ TEST(KDiffusion, OptionsThatASamplerHasNotAreRefusedNamingThoseThatHave) {
   options.order = 5;
   says(refusal("lms", options), "orders 1 to 4");
   says(refusal("dpm_adaptive", options), "orders 2 to 3");
-  says(refusal("euler", options), "lms, dpm_adaptive");
+  says(refusal("euler", options), "lms, dpm_adaptive, dpm_solver_singlestep");
   options = {};
   options.solver = "heum";
   says(refusal("dpmpp_2m_sde", options), "midpoint,heun");

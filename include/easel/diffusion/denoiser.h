@@ -6,6 +6,8 @@
 #include <limits>
 #include <span>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <easel/base/tensor.h>
@@ -28,8 +30,39 @@ Conditioning concatenate(const Conditioning& first, const Conditioning& second);
 using Network = std::function<Tensor(const Tensor& x_BCHW, const Tensor& t_B,
                                      const Conditioning& conditioning)>;
 
-// The estimate of the clean latents, given x = x0 + sigma * noise. Float32 in, float32 out.
-using Denoiser = std::function<Tensor(const Tensor& x_BCHW, double sigma)>;
+// Two estimates of the clean latents for one x.
+struct Estimates {
+  Tensor guided_BCHW;
+  Tensor unconditional_BCHW;  // undefined where it was not asked for
+};
+
+// The estimate of the clean latents, given x = x0 + sigma * noise. Float32 in, float32 out. Any
+// function of (x, sigma) is one; its unconditional estimate is its only one.
+class Denoiser {
+ public:
+  using Evaluate =
+      std::function<Estimates(const Tensor& x_BCHW, double sigma, bool wants_unconditional)>;
+
+  explicit Denoiser(Evaluate evaluate) : evaluate_(std::move(evaluate)) {}
+  template <class Function>
+  requires std::is_invocable_r_v<Tensor, const Function&, const Tensor&, double> &&
+      (!std::is_same_v<Function, Denoiser>)Denoiser(Function estimate)
+      : evaluate_([estimate = std::move(estimate)](const Tensor& x_BCHW, double sigma, bool) {
+          const Tensor clean_BCHW = estimate(x_BCHW, sigma);
+          return Estimates{clean_BCHW, clean_BCHW};
+        }) {}
+
+  Tensor operator()(const Tensor& x_BCHW, double sigma) const {
+    return evaluate_(x_BCHW, sigma, false).guided_BCHW;
+  }
+  // Both, for samplers that step along the unconditional estimate (CFG++).
+  Estimates estimates(const Tensor& x_BCHW, double sigma) const {
+    return evaluate_(x_BCHW, sigma, true);
+  }
+
+ private:
+  Evaluate evaluate_;
+};
 
 // What the network predicts: CompVis's `parameterization`. With x_t = sqrt(abar) x0 + sqrt(1-abar)
 // eps, v = sqrt(abar) eps - sqrt(1-abar) x0 (Salimans and Ho 2022, arXiv 2202.00512).
@@ -46,7 +79,7 @@ struct ScaleFrom {
 };
 
 struct Guidance {
-  double scale = 7.5;          // exactly 1: the unconditional half is not evaluated
+  double scale = 7.5;          // exactly 1: the unconditional half is evaluated only if asked for
   Conditioning conditional;    // may be empty: an unconditional model, evaluated once a call
   Conditioning unconditional;  // may be empty when scale is 1, else the same parts as `conditional`
 
@@ -76,7 +109,8 @@ double sigma_at_fraction(const NoiseSchedule& schedule, double fraction);
 
 // One batch [unconditional, conditional] a call, or [conditional] where the scale is exactly 1 or
 // sigma lies outside the interval; guided = u + scale * (c - u), as CompVis computes it, in float32
-// and on the network's own output. The network sees x / sqrt(1 + sigma^2) at schedule.t(sigma). The
+// and on the network's own output. Outside the interval the unconditional estimate is the
+// conditional one. The network sees x / sqrt(1 + sigma^2) at schedule.t(sigma). The
 // schedule is copied. Throws Error (Usage) on a scale that is not finite and on other values out of
 // range.
 Denoiser make_denoiser(Network network, const NoiseSchedule& schedule,

@@ -59,7 +59,8 @@ bool is_level_list(std::string_view schedule);
 SigmaPlan make_plan(std::string_view schedule, const NoiseSchedule& noise_schedule, int64_t steps);
 
 struct SamplerOptions {
-  double eta = 0;  // DDIM's and the ancestral samplers' share of fresh noise, 0 to 1
+  // DDIM's and the ancestral samplers' share of fresh noise, 0 to 1; tcd's gamma.
+  double eta = 0;
   bool clip_denoised =
       false;  // ddpm: clamp the estimate to [-1, 1] (models of pixels, not latents)
   // Karras et al. 2022, algorithm 2: where s_tmin <= sigma <= s_tmax, noise is added up to sigma *
@@ -73,6 +74,8 @@ struct SamplerOptions {
   // The error allowed in a step that the sampler chooses itself, relative and absolute.
   double rtol = 0.05;
   double atol = 0.0078;
+  // The model's, for tcd, which goes by timesteps; nullptr: Stable Diffusion's.
+  const NoiseSchedule* schedule = nullptr;
 };
 
 // Options that a sampler takes: the bits of SamplerInfo::takes.
@@ -105,7 +108,7 @@ using Sampler = Tensor (*)(const Denoiser& denoiser, Tensor x_BCHW, std::span<co
 // How a sampler uses the levels it is given.
 enum class Levels {
   Each,     // one step between each two
-  Between,  // steps of its own between the first and the last above 0, where it ends
+  Between,  // steps of its own between the first and the last above 0
 };
 
 struct SamplerInfo {
@@ -127,14 +130,24 @@ struct SamplerInfo {
   Levels levels = Levels::Each;
   // Plans are made of one step more and lose the level before the last, as A1111 plans DPM2.
   bool discards_penultimate = false;
+  // Steps along the unconditional estimate (CFG++): it is evaluated at a guidance scale of 1 too.
+  bool uses_unconditional = false;
 
   bool accepts(uint32_t option) const { return (takes & option) != 0; }
   bool uses_eta() const { return accepts(kTakesEta); }
 };
 
 std::span<const SamplerInfo> samplers();
-// By name or alias; '-', '_', ' ' and case do not matter, '+' is 'p'. Throws Error (Usage), nearest
+
+struct NamedSampler {
+  const SamplerInfo& sampler;
+  std::string_view spacing;  // a name in spacings(): the one named, else the sampler's own
+};
+// By name or alias, or either followed by a spacing's name or alias, as A1111 combines them ("DPM++
+// 2M Karras"); '-', '_', ' ' and case do not matter, '+' is 'p'. Throws Error (Usage), nearest
 // names first.
+NamedSampler find_sampler_and_spacing(std::string_view name);
+// Its sampler.
 const SamplerInfo& find_sampler(std::string_view name);
 // The levels of a run of `sampler`. Throws Error (Usage) as the spacing does.
 SigmaPlan make_plan(const SamplerInfo& sampler, const SpacingInfo& spacing,
