@@ -14,9 +14,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMaxBytes = 1 << 16;
-constexpr std::array<std::string_view, 11> kChoosable = {
-    "H",   "W",         "steps",  "sampler",   "schedule",       "scale",
-    "eta", "n_samples", "n_iter", "clip-skip", "negative-prompt"};
+constexpr std::array<std::string_view, 12> kChoosable = {
+    "H",   "W",         "steps",  "sampler",   "schedule",        "scale",
+    "eta", "n_samples", "n_iter", "clip-skip", "negative-prompt", "weighting"};
 
 fs::path defaults_file(const fs::path& model) {
   std::error_code error;

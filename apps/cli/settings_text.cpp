@@ -33,6 +33,9 @@ std::string parameters_text(const MadeWith& made) {
   text += ", Model: " + quoted(made.model.name);
   if (names.uses_eta && names.eta != 0) text += fmt::format(", Eta: {}", names.eta);
   if (settings.clip_skip > 1) text += fmt::format(", Clip skip: {}", settings.clip_skip);
+  if (settings.weighting != Weighting::None) {
+    text += fmt::format(", Weighting: {}", weighting_name(settings.weighting));
+  }
   for (const auto& [name, value] : made.parameters) {
     text += fmt::format(", {}: {}", name, quoted(value));
   }

@@ -264,13 +264,12 @@ Denoiser make_denoiser(Network network, const NoiseSchedule& schedule,
   // Without a condition both halves would be the same.
   const bool conditioned = !is_empty(guidance.conditional);
   const bool is_composed = conditioned && !guidance.rows.empty();
-  const bool has_both = conditioned && (may_guide(guidance) || is_composed ||
-                                        !is_empty(guidance.unconditional));
+  const bool has_both =
+      conditioned && (may_guide(guidance) || is_composed || !is_empty(guidance.unconditional));
   const auto conditions = std::make_shared<Conditions>(guidance, has_both);
   return Denoiser([network = std::move(network), schedule, parameterization, conditioned,
-                   is_composed, has_both, conditions,
-                   guidance = std::move(guidance)](const Tensor& x_BCHW, double sigma,
-                                                   bool wants_unconditional) -> Estimates {
+                   is_composed, has_both, conditions, guidance = std::move(guidance)](
+                      const Tensor& x_BCHW, double sigma, bool wants_unconditional) -> Estimates {
     const bool inside = conditioned && in_interval(guidance, sigma);
     const double scale = inside ? scale_at(guidance, sigma) : 1;
     const bool halves = is_composed || (inside && (scale != 1 || wants_unconditional));

@@ -1,6 +1,8 @@
 #include "easel/pipeline/run.h"
 
 #include <optional>
+#include <set>
+#include <string_view>
 
 #include <ATen/ATen.h>
 
@@ -8,6 +10,7 @@
 #include <easel/checkpoint/stable_diffusion.h>
 #include <easel/diffusion/noise.h>
 #include <easel/io/tensor_file.h>
+#include <easel/pipeline/prompt_context.h>
 #include <easel/pipeline/txt2img.h>
 
 namespace easel {
@@ -116,9 +119,12 @@ void check(const RunRequest& request) {
   check(request.settings);
   rng_from_name(request.rng);
   if (request.batches.empty()) fail_usage("there is nothing to draw: no prompts");
+  std::set<std::string_view> prompts;
   for (const auto& batch : request.batches) {
     if (batch.empty()) fail_usage("a batch has no prompts");
+    prompts.insert(batch.begin(), batch.end());
   }
+  for (const std::string_view prompt : prompts) check_prompt(prompt, request.settings);
   if (request.fixed_code && !request.init_latents.empty()) {
     fail_usage(
         "--fixed_code draws one start for all, and --init-latents brings its own: choose one");

@@ -1,7 +1,6 @@
 #include "easel/pipeline/txt2img.h"
 
 #include <chrono>
-#include <map>
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
@@ -9,6 +8,7 @@
 #include <easel/base/error.h>
 #include <easel/pipeline/decode.h>
 #include <easel/pipeline/network.h>
+#include <easel/pipeline/prompt_context.h>
 
 #include "torch_errors.h"
 
@@ -19,53 +19,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// One prompt's context [1, T, D]. Prompts are encoded one at a time, so that a context does not
-// depend on the batch that it is in.
-Tensor encode_prompt(const StableDiffusion& model, const std::string& prompt, int64_t clip_skip,
-                     const Log& log) {
-  const int64_t length = model.text_encoder.config().max_position_embeddings;
-  size_t num_cut = 0;
-  const std::vector<int64_t> tokens =
-      model.tokenizer.encode(prompt, static_cast<size_t>(length), &num_cut);
-  if (num_cut > 0) {
-    const size_t num_kept = tokens.size() - model.tokenizer.num_special_tokens();
-    say(log, LogLevel::Warning,
-        fmt::format("the prompt is longer than {} tokens: the last {} of its {} are cut ('{}')",
-                    num_kept, num_cut, num_kept + num_cut, printable(prompt, 60)));
-  }
-  const Tensor tokens_BT = at::tensor(tokens, at::kLong).unsqueeze(0).to(model.device);
-  return model.text_encoder.forward(tokens_BT, clip_skip);
-}
-
-// The contexts [B, T, D] of the prompts.
-Tensor encode_prompts(const StableDiffusion& model, const std::vector<std::string>& prompts,
-                      int64_t clip_skip, const Log& log) {
-  std::map<std::string_view, Tensor> encoded;
-  std::vector<Tensor> contexts;
-  for (const std::string& prompt : prompts) {
-    Tensor& context_1TD = encoded[prompt];
-    if (!context_1TD.defined()) context_1TD = encode_prompt(model, prompt, clip_skip, log);
-    contexts.push_back(context_1TD);
-  }
-  return at::cat(contexts).to(model.dtype);
-}
-
-Guidance make_guidance(const StableDiffusion& model, const Txt2ImgRequest& request,
-                       const Log& log) {
-  const auto num = static_cast<int64_t>(request.prompts.size());
-  const int64_t clip_skip = model.config.clip_skip + request.settings.clip_skip - 1;
-  Guidance guidance{.scale = request.settings.scale, .conditional = {}, .unconditional = {}};
-  guidance.conditional.context_BTD = encode_prompts(model, request.prompts, clip_skip, log);
-  if (guidance.scale != 1) {
-    guidance.unconditional.context_BTD =
-        encode_prompts(model, {request.settings.negative_prompt}, clip_skip, log)
-            .expand({num, -1, -1});
-  } else if (!request.settings.negative_prompt.empty()) {
-    say(log, LogLevel::Warning, "a scale of 1 is no guidance: the negative prompt has no effect");
-  }
-  return guidance;
 }
 
 void check_model_kind(const ModelConfig& config) {
@@ -113,7 +66,8 @@ Txt2ImgResult draw(const StableDiffusion& model, const Txt2ImgRequest& request, 
   }
 
   const auto text_start = Clock::now();
-  Guidance guidance = make_guidance(model, request, progress.log);
+  Guidance guidance = make_guidance(model, request.prompts, settings,
+                                    prompt_steps(sampler, plan.steps()), progress.log);
   say(progress.log, LogLevel::Debug, fmt::format("text: {:.3f} s", seconds_since(text_start)));
 
   const auto sampling_start = Clock::now();

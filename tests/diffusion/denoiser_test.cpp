@@ -272,8 +272,8 @@ TEST(Conditions, ChangeWithTheEvaluations) {
   EXPECT_EQ(seen, (std::vector<double>{-1, 1, -1, 5, -1, 5, -1, 5, 9, 7, 9, 7}));
   // Another run starts over.
   seen.clear();
-  make_denoiser(network, make_noise_schedule({}), Parameterization::Eps,
-                guidance)(at::ones({2, 4, 2, 2}), 1);
+  make_denoiser(network, make_noise_schedule({}), Parameterization::Eps, guidance)(
+      at::ones({2, 4, 2, 2}), 1);
   EXPECT_EQ(seen, (std::vector<double>{-1, 1}));
 }
 
@@ -289,7 +289,9 @@ TEST(Conditions, RefuseWhatDoesNotFit) {
   EXPECT_THROW(make([](Guidance& g) { g.rows = {{0, std::nan("")}}; }), Error);
   EXPECT_THROW(make([](Guidance& g) { g.rows = {{0, 1}, {2, 1}}; })(x, 1), Error);
   EXPECT_THROW(make([](Guidance& g) { g.rows = {{0, 1}, {1, 1}, {1, 1}}; })(x, 1), Error);
-  EXPECT_THROW(make([](Guidance& g) { g.unconditional = {}, g.scale = 1, g.rows = {{0, 1}}; }),
+  EXPECT_THROW(make([](Guidance& g) {
+                 g.unconditional = {}, g.scale = 1, g.rows = {{0, 1}};
+               }),
                Error);
   const Conditioning good = context(0, 2);
   EXPECT_THROW(make([&](Guidance& g) { g.changes = {{0, good, good}}; }), Error);

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include <easel/text/prompt_weights.h>
+
 namespace easel {
 
 // How values in [0, 255] become bytes: CompVis, A1111 and ComfyUI truncate, diffusers rounds.
@@ -23,9 +25,10 @@ struct PictureSettings {
   std::string sampler = "ddim";  // a name or alias in samplers()
   std::string schedule;          // as make_plan() takes it: a name or a list; "": the sampler's own
   int64_t steps = 50;
-  std::optional<double> eta;  // nullopt: the sampler's own
-  double scale = 7.5;         // classifier-free guidance, >= 0; 1 turns it off
-  int64_t clip_skip = 1;      // 1: the model's own
+  std::optional<double> eta;              // nullopt: the sampler's own
+  double scale = 7.5;                     // classifier-free guidance, >= 0; 1 turns it off
+  int64_t clip_skip = 1;                  // 1: the model's own
+  Weighting weighting = Weighting::None;  // who reads the prompts
   PixelRounding pixel_rounding = PixelRounding::Truncate;
 };
 
