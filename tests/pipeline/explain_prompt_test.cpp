@@ -43,7 +43,7 @@ TEST_F(ExplainPrompt, ShowsTokensWeightsChunksAndTheSchedule) {
             "negative prompt, weighting a1111:\n"
             "  '(blurry:1.5)'\n"
             "    chunk 1 of 1:\n"
-            "      'blurry'                 27299          weight 1.5\n"
+            "      'blurry'                 21977          weight 1.5\n"
             "schedules count evaluations of the network, here 4 of 4 steps\n");
   EXPECT_NE(explain("a", Weighting::A1111, "heun").find("here 8 of 4 steps"), std::string::npos);
 }
