@@ -1,6 +1,7 @@
-// easel-checkpoint: looks into checkpoints, checks them, and converts them.
+// easel-checkpoint: looks into checkpoints, checks, converts and fetches them.
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include <easel/checkpoint/inspect.h>
 
 #include "cli/arguments.h"
+#include "cli/fetch_command.h"
 #include "cli/find_model.h"
 #include "cli/program.h"
 
@@ -25,7 +27,12 @@ constexpr std::string_view kHelp =
     "Usage: easel-checkpoint inspect FILE [--json]\n"
     "       easel-checkpoint verify FILE\n"
     "       easel-checkpoint convert IN OUT [--layout LAYOUT] [--dtype TYPE] [--ema] [--force]\n"
-    "Looks into checkpoints (.ckpt, .safetensors, diffusers folders), checks and converts them.\n\n"
+    "       easel-checkpoint fetch OWNER/NAME [FILE] [--revision REVISION] [--variant fp16]\n"
+    "Looks into checkpoints (.ckpt, .safetensors, diffusers folders), checks and converts them, "
+    "and\n"
+    "fetches them from the Hugging Face hub into its cache, where --model OWNER/NAME finds "
+    "them.\n\n"
+    "  easel-checkpoint fetch CompVis/stable-diffusion-v1-4\n"
     "  easel-checkpoint inspect sd-v1-4.ckpt\n"
     "  easel-checkpoint convert sd-v1-4.ckpt sd-v1-4.safetensors --dtype float16\n"
     "  easel-checkpoint convert sd-v1-4.ckpt sd-v1-4-diffusers/\n";
@@ -38,6 +45,9 @@ struct CheckpointOptions {
   bool ema = false;
   bool force = false;
   fs::path config;
+  std::string revision = "main";
+  std::string variant;
+  std::string progress = "auto";
   bool help = false;
   bool version = false;
 
@@ -70,6 +80,21 @@ struct CheckpointOptions {
                     .help = "The model's config in CompVis's schema; a .yaml beside the "
                             "file with its name, else v1-inference.yaml, if not given.",
                     .value = "FILE"});
+    visit(self.revision, FieldInfo{.name = "revision",
+                                   .group = "fetch",
+                                   .help = "A branch, a tag or a commit.",
+                                   .value = "REVISION"});
+    visit(self.variant,
+          FieldInfo{.name = "variant",
+                    .group = "fetch",
+                    .help = "Which weights of a diffusers folder: the plain ones if not given.",
+                    .value = "VARIANT",
+                    .choices = "fp16"});
+    visit(self.progress, FieldInfo{.name = "progress",
+                                   .group = "fetch",
+                                   .help = "How to show it on the standard error.",
+                                   .value = "STYLE",
+                                   .choices = "auto,bar,lines,json,none"});
     visit(self.help,
           FieldInfo{.name = "help", .aliases = "h", .group = "anywhere", .help = "This text."});
     visit(self.version, FieldInfo{.name = "version", .group = "anywhere", .help = "The version."});
@@ -97,11 +122,22 @@ ConvertOptions convert_options(const CheckpointOptions& options) {
 
 int run(const std::vector<std::string>& words, const CheckpointOptions& options) {
   const std::string command = words.empty() ? "" : words[0];
-  constexpr std::array<std::string_view, 3> kCommands{"inspect", "verify", "convert"};
+  constexpr std::array<std::string_view, 4> kCommands{"inspect", "verify", "convert", "fetch"};
   if (std::find(kCommands.begin(), kCommands.end(), command) == kCommands.end()) {
     fail_usage("{}; --help says more", command.empty()
-                                           ? "expected a command: inspect, verify, convert"
+                                           ? "expected a command: inspect, verify, convert, fetch"
                                            : unknown_name("command", command, kCommands));
+  }
+  if (command == "fetch") {
+    if (words.size() != 2 && words.size() != 3) {
+      fail_usage("fetch takes OWNER/NAME and perhaps one FILE; got {}", words.size() - 1);
+    }
+    fetch({.repo = words[1],
+           .revision = options.revision,
+           .file = words.size() == 3 ? words[2] : std::string(),
+           .variant = options.variant},
+          options.progress);
+    return 0;
   }
   const size_t expected = command == "convert" ? 3 : 2;
   if (words.size() != expected) {

@@ -21,7 +21,7 @@ endif()
 # What every layer may use. Headers are private to the .cpp files except LibTorch's and fmt's.
 set(EASEL_PUBLIC_LIBRARIES "${TORCH_LIBRARIES}" fmt::fmt-header-only Threads::Threads)
 set(EASEL_PRIVATE_LIBRARIES ZLIB::ZLIB yaml-cpp::yaml-cpp nlohmann_json::nlohmann_json
-    PkgConfig::utf8proc PkgConfig::sentencepiece OpenSSL::Crypto)
+    PkgConfig::utf8proc PkgConfig::sentencepiece OpenSSL::Crypto CURL::libcurl)
 
 add_library(easel_pch OBJECT "${CMAKE_CURRENT_SOURCE_DIR}/src/pch.cpp")
 target_precompile_headers(easel_pch PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/src/pch.h")

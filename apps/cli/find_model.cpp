@@ -6,6 +6,9 @@
 #include <fmt/format.h>
 
 #include <easel/base/error.h>
+#include <easel/hub/cache.h>
+
+#include "cli/hub_environment.h"
 
 namespace easel::cli {
 namespace fs = std::filesystem;
@@ -88,8 +91,16 @@ FoundModel find_model(const fs::path& asked, const fs::path& data) {
     const fs::path model = is_folder(path) ? model_in(path) : path;
     return {.path = model, .notice = notice_of(model)};
   }
-  fail("there is no model {}: no such file or folder, and no folder of that name in models/",
-       asked.string());
+  constexpr std::string_view kMissing =
+      "there is no model {}: no such file or folder, and no folder of that name in models/";
+  const auto hub_model = parse_hub_model(asked.string());
+  if (!hub_model) fail(kMissing, asked.string());
+  const fs::path cache = hub_from_environment().cache;
+  if (const auto model = find_in_cache(cache, *hub_model)) return {.path = *model, .notice = {}};
+  fail(
+      "{}; nor is it in the cache of models from the hub, {}; `easel-checkpoint fetch {}` fetches "
+      "it",
+      fmt::format(kMissing, asked.string()), cache.string(), fetch_words(*hub_model));
 }
 
 fs::path find_config(const fs::path& asked, const fs::path& data) {

@@ -12,9 +12,10 @@ struct FoundModel {
 };
 
 // `asked` is a file, a folder (diffusers', or one that holds one checkpoint) or the name of such a
-// folder in models/, here or in `data`. Empty: CompVis's models/ldm/stable-diffusion-v1/model.ckpt
-// if it is there, else `shapes` or `random-tiny`, the models that come with Easel. Throws Error
-// saying how to get one.
+// folder in models/, here or in `data`, or a model of a hub that lies in the cache: OWNER/NAME,
+// OWNER/NAME/FILE, either with @REVISION. Nothing is fetched. Empty: CompVis's
+// models/ldm/stable-diffusion-v1/model.ckpt if it is there, else `shapes` or `random-tiny`, the
+// models that come with Easel. Throws Error saying how to get one.
 FoundModel find_model(const std::filesystem::path& asked, const std::filesystem::path& data);
 
 // `asked` as it stands, or, where there is no such file, as it lies in `data` (CompVis's

@@ -14,9 +14,24 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMaxBytes = 1 << 16;
-constexpr std::array<std::string_view, 12> kChoosable = {
-    "H",   "W",         "steps",  "sampler",   "schedule",        "scale",
-    "eta", "n_samples", "n_iter", "clip-skip", "negative-prompt", "weighting"};
+constexpr std::array<std::string_view, 18> kChoosable = {"H",
+                                                         "W",
+                                                         "steps",
+                                                         "sampler",
+                                                         "schedule",
+                                                         "scale",
+                                                         "eta",
+                                                         "n_samples",
+                                                         "n_iter",
+                                                         "clip-skip",
+                                                         "negative-prompt",
+                                                         "weighting",
+                                                         "sampler-order",
+                                                         "solver",
+                                                         "guidance-rescale",
+                                                         "guidance-interval",
+                                                         "guidance-schedule",
+                                                         "zero-terminal-snr"};
 
 fs::path defaults_file(const fs::path& model) {
   std::error_code error;

@@ -33,8 +33,8 @@ struct ModelOptions {
     visit(self.model,
           FieldInfo{.name = "model",
                     .group = group,
-                    .help = "the same, or a diffusers folder, or the name of a folder in "
-                            "models/",
+                    .help = "the same, or a diffusers folder, the name of a folder in models/, or "
+                            "OWNER/NAME, as easel-checkpoint fetches it from the hub",
                     .value = "PATH",
                     .setting = false});
     visit(self.config,

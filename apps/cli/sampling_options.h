@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <easel/base/fields.h>
+#include <easel/pipeline/sampler_tuning.h>
 
 namespace easel::cli {
 
@@ -20,6 +21,7 @@ struct SamplingOptions {
   int64_t steps = 50;
   std::optional<double> eta{};
   double scale = 7.5;
+  SamplerTuning tuning{};
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -58,6 +60,7 @@ struct SamplingOptions {
                     .help = "classifier-free guidance: how closely the prompt is followed; "
                             "1 turns it off",
                     .value = "X"});
+    SamplerTuning::fields(self.tuning, visit);
   }
 };
 

@@ -1,5 +1,11 @@
 #include "cli/settings_text.h"
 
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <utility>
+#include <vector>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -19,6 +25,32 @@ std::string quoted(const std::string& value) {
   return value.find_first_of(",:\n") == std::string::npos ? value : dump(value);
 }
 
+// What is not at its default. A1111 has names of its own for some.
+std::string tuning_text(const SamplerTuning& tuning) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kNames = {
+      {{"s-churn", "Sigma churn"},
+       {"s-tmin", "Sigma tmin"},
+       {"s-tmax", "Sigma tmax"},
+       {"s-noise", "Sigma noise"}}};
+  std::vector<std::string> usual;
+  const SamplerTuning defaults;
+  visit_fields(defaults,
+               [&](const auto& field, const FieldInfo&) { usual.push_back(field_text(field)); });
+  std::string text;
+  size_t i = 0;
+  visit_fields(tuning, [&](const auto& field, const FieldInfo& info) {
+    const std::string value = field_text(field);
+    if (value == usual[i++]) return;
+    const auto* known = std::find_if(kNames.begin(), kNames.end(),
+                                     [&](const auto& name) { return name.first == info.name; });
+    std::string label(known != kNames.end() ? known->second : info.name);
+    std::replace(label.begin(), label.end(), '-', ' ');
+    label[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(label[0])));
+    text += fmt::format(", {}: {}", label, quoted(value));
+  });
+  return text;
+}
+
 }  // namespace
 
 std::string parameters_text(const MadeWith& made) {
@@ -32,6 +64,7 @@ std::string parameters_text(const MadeWith& made) {
       settings.width, settings.height);
   text += ", Model: " + quoted(made.model.name);
   if (names.uses_eta && names.eta != 0) text += fmt::format(", Eta: {}", names.eta);
+  text += tuning_text(settings.tuning);
   if (settings.clip_skip > 1) text += fmt::format(", Clip skip: {}", settings.clip_skip);
   if (settings.weighting != Weighting::None) {
     text += fmt::format(", Weighting: {}", weighting_name(settings.weighting));

@@ -33,6 +33,14 @@ std::string json_line(const nlohmann::ordered_json& event) {
   return event.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
+// Of something that has `all` bytes.
+std::string bytes_text(double bytes, double all) {
+  constexpr double kMega = 1e6;
+  constexpr double kGiga = 1e9;
+  return all < kGiga ? fmt::format("{:.1f} MB", bytes / kMega)
+                     : fmt::format("{:.2f} GB", bytes / kGiga);
+}
+
 std::string_view level_name(LogLevel level) {
   if (level == LogLevel::Warning) return "warning";
   return level == LogLevel::Info ? "info" : "debug";
@@ -183,6 +191,41 @@ void Terminal::count(std::string_view what, int64_t done, int64_t all) {
     return print(json_line({{"event", "count"}, {"what", what}, {"done", done}, {"all", all}}));
   }
   show_progress(fmt::format("{} {}/{}", what, done, all), done, all);
+}
+
+void Terminal::transfer(std::string_view what, uint64_t done, uint64_t all) {
+  const std::lock_guard lock(mutex_);
+  if (style_ == ProgressStyle::None) return;
+  const auto now = Clock::now();
+  constexpr std::chrono::milliseconds kPause(100);
+  if (batch_ != 1) {
+    batch_ = 1;
+    start_ = now;
+    last_line_ = 0;
+    first_step_ = static_cast<int64_t>(done);
+  } else if (done == shown_bytes_ || (done != all && now - shown_at_ < kPause)) {
+    return;  // blocks come by the thousand
+  }
+  shown_at_ = now;
+  shown_bytes_ = done;
+  const double elapsed = std::chrono::duration<double>(now - start_).count();
+  const double fetched = static_cast<double>(done) - static_cast<double>(first_step_);
+  const double pace = elapsed > 0 && fetched > 0 ? fetched / elapsed : 0;
+  const double left = pace > 0 ? static_cast<double>(all - done) / pace : 0;
+  if (style_ == ProgressStyle::Json) {
+    return print(json_line({{"event", "transfer"},
+                            {"file", what},
+                            {"done", done},
+                            {"all", all},
+                            {"bytes_per_second", pace},
+                            {"seconds_left", left}}));
+  }
+  const auto size = static_cast<double>(all);
+  std::string text =
+      fmt::format("{} of {}", bytes_text(static_cast<double>(done), size), bytes_text(size, size));
+  if (pace > 0) text += fmt::format(", {}/s, {} left", bytes_text(pace, 0), duration_text(left));
+  show_progress(fmt::format("{}, {}", text, what), static_cast<int64_t>(done),
+                static_cast<int64_t>(all));
 }
 
 }  // namespace easel::cli

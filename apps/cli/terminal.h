@@ -46,6 +46,9 @@ class Terminal {
   // `done` of `all` of some preparation are done.
   void count(std::string_view what, int64_t done, int64_t all);
 
+  // `done` of `all` bytes are fetched; `what` is the file under way.
+  void transfer(std::string_view what, uint64_t done, uint64_t all);
+
   // A picture is in its file.
   void saved(std::string_view path, uint64_t seed);
 
@@ -64,9 +67,11 @@ class Terminal {
   std::set<std::string, std::less<>> shown_;
   std::string bar_;  // as it stands on the screen now
   int64_t batch_ = 0;
-  int64_t first_step_ = 0;   // of training: the first that this process did
-  Clock::time_point start_;  // when the first step of this batch was done
-  double last_line_ = 0;     // seconds after start_ of the last line of ProgressStyle::Lines
+  int64_t first_step_ = 0;      // of training: the first that this process did
+  Clock::time_point start_;     // when the first step of this batch was done
+  Clock::time_point shown_at_;  // when a transfer was shown last, and how far it was
+  uint64_t shown_bytes_ = 0;
+  double last_line_ = 0;  // seconds after start_ of the last line of ProgressStyle::Lines
 };
 
 // "0:07", "12:34", "1:02:03".

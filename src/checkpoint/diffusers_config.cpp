@@ -256,7 +256,7 @@ void read_schedule(const fs::path& path, ModelConfig& model) {
     config.reject("prediction_type", error.what());
   }
   config.require("trained_betas", "", "betas by hand; choose a beta_schedule");
-  config.require("rescale_betas_zero_snr", "false", "expected false");
+  model.schedule.zero_terminal_snr = config.boolean("rescale_betas_zero_snr", false);
 }
 
 }  // namespace

@@ -121,6 +121,7 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
   config.schedule.linear_end = params.number("linear_end", 2e-2);
   config.schedule.cosine_s = params.number("cosine_s", 8e-3);
   config.schedule.timesteps = params.integer("timesteps", 1000, {.min = 1, .max = 1'000'000});
+  config.schedule.zero_terminal_snr = params.boolean("zero_terminal_snr", false);
   const std::string parameterization = params.text("parameterization", "eps");
   try {
     config.parameterization = parameterization_from_name(parameterization);

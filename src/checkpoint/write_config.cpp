@@ -240,17 +240,24 @@ Json scheduler_json(const ModelConfig& config) {
                config.schedule.beta_schedule,
                config.schedule.beta_schedule == "cosine" ? " with this cosine_s" : "");
   }
-  return Json{{"_class_name", "PNDMScheduler"},
-              {"beta_end", config.schedule.linear_end},
-              {"beta_schedule", name},
-              {"beta_start", config.schedule.linear_start},
-              {"clip_sample", false},
-              {"num_train_timesteps", config.schedule.timesteps},
-              {"prediction_type", parameterization_text(config.parameterization, true)},
-              {"set_alpha_to_one", false},
-              {"skip_prk_steps", true},
-              {"steps_offset", 1},
-              {"trained_betas", nullptr}};
+  Json json{{"_class_name", "PNDMScheduler"},
+            {"beta_end", config.schedule.linear_end},
+            {"beta_schedule", name},
+            {"beta_start", config.schedule.linear_start},
+            {"clip_sample", false},
+            {"num_train_timesteps", config.schedule.timesteps},
+            {"prediction_type", parameterization_text(config.parameterization, true)},
+            {"set_alpha_to_one", false},
+            {"skip_prk_steps", true},
+            {"steps_offset", 1},
+            {"trained_betas", nullptr}};
+  if (config.schedule.zero_terminal_snr) {
+    json["_class_name"] = "DDIMScheduler";  // PNDMScheduler cannot start from noise alone
+    json["rescale_betas_zero_snr"] = true;
+    json["timestep_spacing"] = "trailing";
+    json.erase("skip_prk_steps");
+  }
+  return json;
 }
 
 Json index_json(const ModelConfig& config) {
@@ -276,10 +283,11 @@ std::string compvis_config_text(const ModelConfig& config) {
              "  target: ldm.models.diffusion.ddpm.LatentDiffusion\n"
              "  params:\n"
              "    beta_schedule: {}\n    linear_start: {}\n    linear_end: {}\n    cosine_s: {}\n"
-             "    timesteps: {}\n    parameterization: {}\n    conditioning_key: {}\n"
+             "    timesteps: {}\n{}    parameterization: {}\n    conditioning_key: {}\n"
              "    scale_factor: {}\n    image_size: {}\n    channels: {}\n    use_ema: {}\n",
              schedule.beta_schedule, schedule.linear_start, schedule.linear_end, schedule.cosine_s,
-             schedule.timesteps, parameterization_text(config.parameterization, false),
+             schedule.timesteps, schedule.zero_terminal_snr ? "    zero_terminal_snr: true\n" : "",
+             parameterization_text(config.parameterization, false),
              conditioning_text(config.conditioning_key), config.scale_factor, config.image_size,
              config.unet.out_channels, config.use_ema) +
          unet_yaml(config.unet, config.image_size) + autoencoder_yaml(config.autoencoder) +

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view kKarras2022 = "Karras et al. 2022, arXiv 2206.00364";
 constexpr std::string_view kDpmSolver = "Lu et al. 2022, arXiv 2206.00927";
-constexpr std::string_view kCfgPp = "Chung et al. 2024, arXiv 2406.08070; ComfyUI";
+constexpr std::string_view kCfgPp = "Chung et al. 2024, arXiv 2406.08070; ComfyUI (scales 0 to 2)";
 constexpr std::string_view kDpmSolverPp = "Lu et al. 2022, arXiv 2211.01095";
 
 constexpr SamplerInfo kDdim = {.name = "ddim",
@@ -204,86 +204,41 @@ constexpr SamplerInfo kDpmpp3mSde = {
     .order = 3,
     .recommended_steps = 30};
 
-constexpr std::string_view kSolverTypes = "dpmsolver,taylor";
-
 using dpm::Algorithm;
 using Method = DpmSolverMethod;
 
 // Lu et al.'s solver in all its forms, along any levels; "dpm_solver" is the one that CompVis
 // calls.
-constexpr SamplerInfo kDpmSolverSinglestep = {
-    .name = "dpm_solver_singlestep",
-    .aliases = "dpmsolver_singlestep",
-    .run = sample_dpm_solver_as<Algorithm::Noise, Method::Singlestep>,
-    .default_spacing = "dpm_solver",
-    .takes = kTakesOrder | kTakesSolver,
-    .min_steps = 2,
-    .paper = kDpmSolver,
-    .order = 3,
-    .solvers = kSolverTypes};
+template <Algorithm kAlgorithm, Method kMethod>
+constexpr SamplerInfo dpm_solver_row(std::string_view name, std::string_view aliases) {
+  constexpr bool kAdaptive = kMethod == Method::Adaptive;
+  return {.name = name,
+          .aliases = aliases,
+          .run = sample_dpm_solver_as<kAlgorithm, kMethod>,
+          .default_spacing = "dpm_solver",
+          .takes = kTakesOrder | kTakesSolver | (kAdaptive ? kTakesTolerance : 0),
+          .min_steps = 2,
+          .paper = kAlgorithm == Algorithm::Noise ? kDpmSolver : kDpmSolverPp,
+          .order = 3,
+          .min_order = kAdaptive ? 2 : 1,
+          .evaluations = kAdaptive ? 0 : 1,
+          .solvers = "dpmsolver,taylor",
+          .levels = kAdaptive ? Levels::Between : Levels::Each};
+}
 
-constexpr SamplerInfo kDpmSolverMulti = {
-    .name = "dpm_solver_multistep",
-    .aliases = "dpmsolver_multistep",
-    .run = sample_dpm_solver_as<Algorithm::Noise, Method::Multistep>,
-    .default_spacing = "dpm_solver",
-    .takes = kTakesOrder | kTakesSolver,
-    .min_steps = 2,
-    .paper = kDpmSolver,
-    .order = 3,
-    .recommended_steps = 30,
-    .solvers = kSolverTypes};
-
-constexpr SamplerInfo kDpmSolverAdaptive = {
-    .name = "dpm_solver_adaptive",
-    .aliases = "dpmsolver_adaptive",
-    .run = sample_dpm_solver_as<Algorithm::Noise, Method::Adaptive>,
-    .default_spacing = "dpm_solver",
-    .takes = kTakesOrder | kTakesSolver | kTakesTolerance,
-    .min_steps = 2,
-    .paper = kDpmSolver,
-    .order = 3,
-    .min_order = 2,
-    .evaluations = 0,
-    .solvers = kSolverTypes,
-    .levels = Levels::Between};
-
-constexpr SamplerInfo kDpmppSinglestep = {
-    .name = "dpmpp_singlestep",
-    .aliases =
-        "dpm_solver++_singlestep,dpmsolver++_singlestep,dpmpp_2s,DPMSolverSinglestepScheduler",
-    .run = sample_dpm_solver_as<Algorithm::Data, Method::Singlestep>,
-    .default_spacing = "dpm_solver",
-    .takes = kTakesOrder | kTakesSolver,
-    .min_steps = 2,
-    .paper = kDpmSolverPp,
-    .order = 3,
-    .solvers = kSolverTypes};
-
-constexpr SamplerInfo kDpmppMultistep = {
-    .name = "dpmpp_multistep",
-    .aliases = "dpm_solver++_multistep,dpmsolver++_multistep",
-    .run = sample_dpm_solver_as<Algorithm::Data, Method::Multistep>,
-    .default_spacing = "dpm_solver",
-    .takes = kTakesOrder | kTakesSolver,
-    .min_steps = 2,
-    .paper = kDpmSolverPp,
-    .order = 3,
-    .solvers = kSolverTypes};
-
-constexpr SamplerInfo kDpmppAdaptive = {
-    .name = "dpmpp_adaptive",
-    .aliases = "dpm_solver++_adaptive,dpmsolver++_adaptive",
-    .run = sample_dpm_solver_as<Algorithm::Data, Method::Adaptive>,
-    .default_spacing = "dpm_solver",
-    .takes = kTakesOrder | kTakesSolver | kTakesTolerance,
-    .min_steps = 2,
-    .paper = kDpmSolverPp,
-    .order = 3,
-    .min_order = 2,
-    .evaluations = 0,
-    .solvers = kSolverTypes,
-    .levels = Levels::Between};
+constexpr auto kDpmSolverSinglestep = dpm_solver_row<Algorithm::Noise, Method::Singlestep>(
+    "dpm_solver_singlestep", "dpmsolver_singlestep");
+constexpr auto kDpmSolverMulti = dpm_solver_row<Algorithm::Noise, Method::Multistep>(
+    "dpm_solver_multistep", "dpmsolver_multistep");
+constexpr auto kDpmSolverAdaptive =
+    dpm_solver_row<Algorithm::Noise, Method::Adaptive>("dpm_solver_adaptive", "dpmsolver_adaptive");
+constexpr auto kDpmppSinglestep = dpm_solver_row<Algorithm::Data, Method::Singlestep>(
+    "dpmpp_singlestep",
+    "dpm_solver++_singlestep,dpmsolver++_singlestep,dpmpp_2s,DPMSolverSinglestepScheduler");
+constexpr auto kDpmppMultistep = dpm_solver_row<Algorithm::Data, Method::Multistep>(
+    "dpmpp_multistep", "dpm_solver++_multistep,dpmsolver++_multistep");
+constexpr auto kDpmppAdaptive = dpm_solver_row<Algorithm::Data, Method::Adaptive>(
+    "dpmpp_adaptive", "dpm_solver++_adaptive,dpmsolver++_adaptive");
 
 // The authors', A1111's and ComfyUI's: bh1 of order 3.
 constexpr SamplerInfo kUnipc = {.name = "unipc",

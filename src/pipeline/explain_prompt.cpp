@@ -123,7 +123,8 @@ std::string explain(const Reader& reader, std::string_view title, const Prompt& 
 std::string explain_prompt(const ModelRequest& model, const std::string& prompt,
                            const PictureSettings& settings) {
   const Reader reader = make_reader(model, settings);
-  const int64_t steps = prompt_steps(find_sampler(settings.sampler), settings.steps);
+  const int64_t steps =
+      prompt_steps(find_sampler(resolved_sampler(settings).sampler), settings.steps);
   const Weighting weighting = settings.weighting;
   std::string out = explain(reader, "prompt", parse_prompt(prompt, weighting, steps));
   const std::string& negative = settings.negative_prompt;

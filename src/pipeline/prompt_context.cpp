@@ -237,7 +237,8 @@ std::vector<Tensor> encode_schedule(const StableDiffusion& model,
 }
 
 void check_prompt(std::string_view prompt, const PictureSettings& settings) {
-  const int64_t steps = prompt_steps(find_sampler(settings.sampler), settings.steps);
+  const int64_t steps =
+      prompt_steps(find_sampler(resolved_sampler(settings).sampler), settings.steps);
   const Prompt read = parse_prompt(prompt, settings.weighting, steps);
   check_tags(read);
   const Prompt negative =
@@ -256,10 +257,10 @@ int64_t prompt_steps(const SamplerInfo& sampler, int64_t steps) {
 }
 
 Guidance make_guidance(const StableDiffusion& model, const std::vector<std::string>& prompts,
-                       const PictureSettings& settings, int64_t num_evaluations, const Log& log) {
+                       const PictureSettings& settings, int64_t num_evaluations, Guidance guidance,
+                       bool with_unconditional, const Log& log) {
   TextEncoding encoding(model, settings);
   std::map<std::string_view, EncodedPrompt> encoded;
-  Guidance guidance{.scale = settings.scale, .conditional = {}, .unconditional = {}};
   std::vector<const EncodedPart*> rows;
   for (size_t i = 0; i < prompts.size(); ++i) {
     EncodedPrompt& parts = encoded[prompts[i]];
@@ -279,7 +280,7 @@ Guidance make_guidance(const StableDiffusion& model, const std::vector<std::stri
                                  [](const EncodedPart* part) { return part->weight == 1; });
   if (plain) guidance.rows.clear();
 
-  const bool guided = settings.scale != 1 || !plain;
+  const bool guided = with_unconditional || !plain;
   EncodedPrompt negative;
   if (guided) {
     const std::string& text = settings.negative_prompt;

@@ -1,12 +1,11 @@
 #include "easel/pipeline/settings.h"
 
 #include <array>
-#include <cmath>
-
-#include <fmt/format.h>
 
 #include <easel/base/error.h>
 #include <easel/diffusion/sampler.h>
+
+#include "sampling.h"
 
 namespace easel {
 namespace {
@@ -40,42 +39,22 @@ PixelRounding pixel_rounding_from_name(std::string_view name) {
 void check(const PictureSettings& settings) {
   check_size("width (W)", settings.width);
   check_size("height (H)", settings.height);
-  if (!std::isfinite(settings.scale) || settings.scale < 0) {
-    fail_usage(
-        "the guidance scale is {}; it is a number from 0 up, where 1 is no guidance and 7.5 is "
-        "usual",
-        settings.scale);
-  }
+  check_guidance(settings);
   if (settings.clip_skip < 1) {
     fail_usage("clip skip is {}; 1 is the model's own layer, 2 the one before", settings.clip_skip);
   }
   const SamplerInfo& sampler = find_sampler(settings.sampler);
-  check_sampler_options(sampler, {.eta = resolved_sampler(settings).eta}, settings.steps);
+  check_sampler_options(sampler, sampler_options(settings), settings.steps);
 }
 
 SamplerNames resolved_sampler(const PictureSettings& settings) {
-  const SamplerInfo& sampler = find_sampler(settings.sampler);
+  const auto& [sampler, spacing] = find_sampler_and_spacing(settings.sampler);
   const std::string_view schedule =
-      settings.schedule.empty() ? sampler.default_spacing : std::string_view(settings.schedule);
+      settings.schedule.empty() ? spacing : std::string_view(settings.schedule);
   return {.sampler = sampler.name,
           .schedule = std::string(is_level_list(schedule) ? schedule : find_spacing(schedule).name),
           .eta = settings.eta.value_or(sampler.default_eta),
           .uses_eta = sampler.uses_eta()};
-}
-
-std::string sampler_table() {
-  std::string text = "Samplers:\n";
-  for (const SamplerInfo& sampler : samplers()) {
-    text += fmt::format("  {:<16} schedule {:<14} {}", sampler.name, sampler.default_spacing,
-                        sampler.paper);
-    if (!sampler.aliases.empty()) text += fmt::format(" (also: {})", sampler.aliases);
-    text += '\n';
-  }
-  text += "\nSchedules:\n";
-  for (const SpacingInfo& spacing : spacings()) {
-    text += fmt::format("  {:<16} {}\n", spacing.name, spacing.description);
-  }
-  return text;
 }
 
 }  // namespace easel

@@ -10,6 +10,7 @@
 #include <easel/pipeline/network.h>
 #include <easel/pipeline/prompt_context.h>
 
+#include "sampling.h"
 #include "torch_errors.h"
 
 namespace easel {
@@ -41,12 +42,12 @@ void check_size(std::string_view name, int64_t size, int64_t unit) {
 }
 
 SigmaPlan plan_of(const SamplerInfo& sampler, const SamplerNames& names,
-                  const NoiseSchedule& schedule, int64_t steps) {
+                  const NoiseSchedule& schedule, const PictureSettings& settings) {
   if (!is_level_list(names.schedule)) {
-    return make_plan(sampler, find_spacing(names.schedule), schedule, steps);
+    return make_plan(sampler, find_spacing(names.schedule), schedule, settings.steps);
   }
-  SigmaPlan plan = make_plan(names.schedule, schedule, steps);
-  check_sampler_options(sampler, {.eta = names.eta}, plan.steps());
+  SigmaPlan plan = make_plan(names.schedule, schedule, settings.steps);
+  check_sampler_options(sampler, sampler_options(settings), plan.steps());
   return plan;
 }
 
@@ -57,7 +58,8 @@ Txt2ImgResult draw(const StableDiffusion& model, const Txt2ImgRequest& request, 
   const auto shape = latent_shape(model, settings, static_cast<int64_t>(request.prompts.size()));
   const SamplerInfo& sampler = find_sampler(settings.sampler);
   const SamplerNames names = resolved_sampler(settings);
-  const SigmaPlan plan = plan_of(sampler, names, model.schedule, settings.steps);
+  NoiseSchedule schedule = noise_schedule(model, settings);
+  const SigmaPlan plan = plan_of(sampler, names, schedule, settings);
   if (plan.steps() != settings.steps) {
     say(progress.log, LogLevel::Info,
         fmt::format("the schedule '{}' takes {} steps where {} are asked for{}", names.schedule,
@@ -66,20 +68,22 @@ Txt2ImgResult draw(const StableDiffusion& model, const Txt2ImgRequest& request, 
   }
 
   const auto text_start = Clock::now();
-  Guidance guidance = make_guidance(model, request.prompts, settings,
-                                    prompt_steps(sampler, plan.steps()), progress.log);
+  Guidance guidance = unconditioned_guidance(settings, schedule, plan.sigmas);
+  const bool with_unconditional = needs_unconditional(sampler, guidance);
+  guidance = make_guidance(model, request.prompts, settings, prompt_steps(sampler, plan.steps()),
+                           std::move(guidance), with_unconditional, progress.log);
   say(progress.log, LogLevel::Debug, fmt::format("text: {:.3f} s", seconds_since(text_start)));
 
   const auto sampling_start = Clock::now();
-  NoiseSchedule schedule = model.schedule;
   schedule.interpolation = plan.interpolation;
   const Denoiser denoiser = make_denoiser(make_network(model), schedule,
                                           model.config.parameterization, std::move(guidance));
   const Tensor x_T =
       request.initial_noise_BCHW.defined() ? request.initial_noise_BCHW : noise.draw(shape);
   Tensor x_BCHW = x_T.to(model.device, at::kFloat).mul(plan.initial_scale);
-  x_BCHW = sampler.run(denoiser, std::move(x_BCHW), plan.sigmas, noise, {.eta = names.eta},
-                       progress.on_step);
+  SamplerOptions options = sampler_options(settings);
+  options.schedule = &schedule;
+  x_BCHW = sampler.run(denoiser, std::move(x_BCHW), plan.sigmas, noise, options, progress.on_step);
   const Tensor latents_BCHW = x_BCHW.mul(plan.final_scale).cpu();  // waits for the device
   const double sampling_seconds = seconds_since(sampling_start);
   say(progress.log, LogLevel::Debug,

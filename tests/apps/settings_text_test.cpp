@@ -36,6 +36,20 @@ TEST(ParametersText, IsA1111s) {
             "CFG scale: 7.5, Seed: 43, Size: 512x512, Model: sd-v1-4");
 }
 
+TEST(ParametersText, NamesTheTuningThatWasUsed) {
+  MadeWith made = sample();
+  EXPECT_EQ(parameters_text(made).find("Sigma"), std::string::npos);
+  made.settings.tuning.s_churn = 3;
+  made.settings.tuning.order = 2;
+  made.settings.tuning.guidance_interval = "0.1,0.8";
+  made.settings.tuning.zero_terminal_snr = true;
+  EXPECT_NE(parameters_text(made).find(
+                ", Sampler order: 2, Sigma churn: 3, Guidance interval: \"0.1,0.8\", Zero terminal "
+                "snr: true"),
+            std::string::npos)
+      << parameters_text(made);
+}
+
 TEST(ParametersText, QuotesWhatWouldBreakIt) {
   MadeWith made = sample();
   made.model.name = "a, b: c";

@@ -161,6 +161,21 @@ TEST_F(Txt2ImgProgram, PicturesCarryTheirSettings) {
   EXPECT_LE(worst, 1);
 }
 
+TEST_F(Txt2ImgProgram, TunesItsSampler) {
+  ASSERT_EQ(draw({"--sampler", "UniPC Karras", "--sampler-order", "2", "--solver", "bh2",
+                  "--guidance_rescale=0.7", "--guidance-schedule", "9,3", "-o", "a.png"})
+                .code,
+            0);
+  const PngText text = read_png_text(folder_ / "a.png");
+  expect_in(text[0].second, "Sampler: unipc, Schedule type: karras");
+  expect_in(text[0].second,
+            "Sampler order: 2, Solver: bh2, Guidance rescale: 0.7, Guidance schedule: \"9,3\"");
+  const auto json = nlohmann::json::parse(text[1].second);
+  EXPECT_EQ(json["sampler-order"], 2);
+  EXPECT_EQ(json["solver"], "bh2");
+  EXPECT_EQ(json["guidance-schedule"], "9,3");
+}
+
 TEST_F(Txt2ImgProgram, WritesOneFileOrTheStandardOutput) {
   ASSERT_EQ(draw({"-o", "cat.png"}).code, 0);
   EXPECT_EQ(folder_.count(), 1u);
@@ -233,6 +248,10 @@ TEST_F(Txt2ImgProgram, UsageErrorsAreTwo) {
   refuses({"--schedule", "karas"}, "karras");
   refuses({"--plms", "--ddim_eta", "0.5"}, "eta");
   refuses({"--plms", "--sampler", "ddim"}, "plms");
+  refuses({"--plms", "--s-churn", "3"}, "euler");
+  refuses({"--sampler", "unipc", "--solver", "bh3"}, "bh1");
+  refuses({"--sampler", "unipc", "--steps", "1"}, "at least 2");
+  refuses({"--guidance-interval", "0.8"}, "0.1,0.8");
   refuses({"--device", "gpu"}, "cuda");
   refuses({"--laion400m"}, "laion400m");
   refuses({"--scale", "-1"}, "scale");

@@ -86,7 +86,8 @@ TEST(ModelConfig, ConstructorDefaultsAreCompvis) {
 TEST(ModelConfig, ValuesAreRead) {
   std::string text = replaced(v1_text(), "num_res_blocks: 2\n", "num_res_blocks: [1, 2, 3, 1]\n");
   text = replaced(text, "use_ema: false",
-                  "use_ema: True\n    parameterization: \"v\"\n    beta_schedule: cosine");
+                  "use_ema: True\n    parameterization: \"v\"\n    beta_schedule: cosine\n"
+                  "    zero_terminal_snr: true");
   text = replaced(text, "num_heads: 8",
                   "num_head_channels: 64\n        use_linear_in_transformer: true");
   const ModelConfig config = parse_model_config(text, "x");
@@ -96,6 +97,7 @@ TEST(ModelConfig, ValuesAreRead) {
   EXPECT_TRUE(config.unet.use_linear_in_transformer);
   EXPECT_EQ(config.parameterization, Parameterization::V);
   EXPECT_EQ(config.schedule.beta_schedule, "cosine");
+  EXPECT_TRUE(config.schedule.zero_terminal_snr);
   EXPECT_TRUE(config.use_ema);
 }
 
@@ -195,8 +197,8 @@ TEST(ModelConfig, HostileYamlIsAnError) {
 TEST(ModelConfig, TextIsReadBackAsTheSame) {
   for (const char* name :
        {"v1", "plain", "plain-new-order", "resblock-updown", "legacy-head-channels"}) {
-    const ModelConfig config =
-        read_model_config(test::checkpoint_data() / (std::string(name) + ".yaml"));
+    ModelConfig config = read_model_config(test::checkpoint_data() / (std::string(name) + ".yaml"));
+    config.schedule.zero_terminal_snr = std::string_view(name) == "plain";
     const std::string text = compvis_config_text(config);
     EXPECT_EQ(compvis_config_text(parse_model_config(text, "x")), text);
   }

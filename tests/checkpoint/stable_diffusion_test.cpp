@@ -330,10 +330,12 @@ TEST_F(Files, DiffusersSchedulesAndHeadsAreTranslated) {
   };
   change("scheduler/scheduler_config.json", "beta_schedule", "linear");
   change("scheduler/scheduler_config.json", "prediction_type", "v_prediction");
+  change("scheduler/scheduler_config.json", "rescale_betas_zero_snr", true);
   change("unet/config.json", "attention_head_dim", {4, 8, 8});
   change("vae/config.json", "scaling_factor", 0.5);
   const ModelConfig got = read_diffusers_config(copy);
   EXPECT_EQ(got.schedule.beta_schedule, "sqrt_linear");
+  EXPECT_TRUE(got.schedule.zero_terminal_snr);
   EXPECT_EQ(got.parameterization, Parameterization::V);
   EXPECT_EQ(got.unet.num_head_channels, 8);
   EXPECT_EQ(got.scale_factor, 0.5);

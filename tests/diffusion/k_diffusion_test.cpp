@@ -133,6 +133,42 @@ TEST(KDiffusion, EverySamplerIsDeterministicFromItsSeed) {
   }
 }
 
+TEST(KDiffusion, EverySamplerTakesTheOptionsThatItNamesAndNoOthers) {
+  struct Option {
+    uint32_t bit;
+    void (*set)(SamplerOptions& options, const SamplerInfo& sampler);
+  };
+  const std::vector<Option> every = {
+      {kTakesEta, [](SamplerOptions& o, const SamplerInfo&) { o.eta = 0.37; }},
+      {kTakesClipDenoised, [](SamplerOptions& o, const SamplerInfo&) { o.clip_denoised = true; }},
+      {kTakesChurn, [](SamplerOptions& o, const SamplerInfo&) { o.s_churn = 2; }},
+      {kTakesChurn, [](SamplerOptions& o, const SamplerInfo&) { o.s_tmin = 0.1; }},
+      {kTakesChurn, [](SamplerOptions& o, const SamplerInfo&) { o.s_tmax = 10; }},
+      {kTakesSNoise, [](SamplerOptions& o, const SamplerInfo&) { o.s_noise = 1.01; }},
+      {kTakesOrder, [](SamplerOptions& o, const SamplerInfo& s) { o.order = s.order; }},
+      {kTakesSolver,
+       [](SamplerOptions& o, const SamplerInfo& s) {
+         o.solver = s.solvers.empty() ? "bh1" : s.solvers.substr(0, s.solvers.find(','));
+       }},
+      {kTakesTolerance, [](SamplerOptions& o, const SamplerInfo&) { o.rtol = 0.01; }},
+      {kTakesTolerance, [](SamplerOptions& o, const SamplerInfo&) { o.atol = 0.01; }}};
+  for (const SamplerInfo& sampler : samplers()) {
+    for (size_t i = 0; i < every.size(); ++i) {
+      SamplerOptions options{.eta = sampler.default_eta};
+      every[i].set(options, sampler);
+      bool taken = true;
+      try {
+        check_sampler_options(sampler, options, 10);
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::Usage);
+        taken = false;
+      }
+      EXPECT_EQ(taken, sampler.accepts(every[i].bit)) << sampler.name << ", option " << i;
+    }
+    EXPECT_THROW(check_sampler_options(sampler, {}, sampler.min_steps - 1), Error);
+  }
+}
+
 TEST(KDiffusion, OptionsThatASamplerHasNotAreRefusedNamingThoseThatHave) {
   const auto refusal = [](const char* name, const SamplerOptions& options) -> std::string {
     try {

@@ -52,7 +52,8 @@ PictureSettings settings_of(Weighting weighting, int64_t clip_skip = 1) {
 
 Guidance guidance_of(const std::vector<std::string>& prompts, const PictureSettings& settings,
                      int64_t evaluations = 10, const Log& log = {}) {
-  return make_guidance(model(), prompts, settings, evaluations, log);
+  const Guidance numbers{.scale = settings.scale, .conditional = {}, .unconditional = {}};
+  return make_guidance(model(), prompts, settings, evaluations, numbers, settings.scale != 1, log);
 }
 
 TEST(PromptContext, WeightsAndLongPromptsAsTheirReadersHaveThem) {

@@ -2,9 +2,11 @@
 
 #include <limits>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <easel/base/error.h>
+#include <easel/diffusion/sampler.h>
 
 namespace easel {
 namespace {
@@ -57,10 +59,59 @@ TEST(PictureSettings, ResolvesTheSamplersDefaults) {
   EXPECT_THROW(resolved_sampler(settings), Error);
 }
 
+TEST(PictureSettings, ASamplersNameMayNameTheScheduleToo) {
+  PictureSettings settings;
+  settings.sampler = "DPM++ 2M Karras";
+  EXPECT_EQ(resolved_sampler(settings).sampler, "dpmpp_2m");
+  EXPECT_EQ(resolved_sampler(settings).schedule, "karras");
+  settings.schedule = "exponential";
+  EXPECT_EQ(resolved_sampler(settings).schedule, "exponential");
+  settings.sampler = "DPM++ 2M Karas";
+  EXPECT_NE(message_of(settings).find("unknown sampler"), std::string::npos);
+}
+
+TEST(PictureSettings, RefusesTuningThatASamplerHasNot) {
+  const auto refusal = [](const char* sampler, auto change) {
+    PictureSettings settings;
+    settings.sampler = sampler;
+    change(settings.tuning);
+    return message_of(settings);
+  };
+  const auto says = [](const std::string& message, const char* part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  says(refusal("plms", [](SamplerTuning& tuning) { tuning.s_churn = 1; }), "euler, heun");
+  says(refusal("plms", [](SamplerTuning& tuning) { tuning.s_tmax = 1; }), "euler, heun");
+  says(refusal("euler", [](SamplerTuning& tuning) { tuning.order = 2; }), "unipc");
+  says(refusal("unipc", [](SamplerTuning& tuning) { tuning.order = 4; }), "orders 1 to 3");
+  says(refusal("unipc", [](SamplerTuning& tuning) { tuning.solver = "heun"; }), "bh1,bh2");
+  says(refusal("euler", [](SamplerTuning& tuning) { tuning.rtol = 0.1; }), "dpm_adaptive");
+  says(refusal("euler", [](SamplerTuning& tuning) { tuning.clip_denoised = true; }), "ddpm");
+  says(refusal("euler", [](SamplerTuning& tuning) { tuning.guidance_rescale = 2; }), "0 to 1");
+  for (const char* interval : {"0.5", "0.5,0.2", "0,2", "0.1,x", "-1,1", "0,0.5,1", ","}) {
+    says(refusal("euler", [&](SamplerTuning& tuning) { tuning.guidance_interval = interval; }),
+         "guidance-interval");
+  }
+  for (const char* scales : {"x", "7,-1", "7;5"}) {
+    says(refusal("euler", [&](SamplerTuning& tuning) { tuning.guidance_schedule = scales; }),
+         "guidance-schedule");
+  }
+  PictureSettings one;
+  one.sampler = "unipc";
+  one.steps = 1;
+  says(message_of(one), "at least 2");
+  EXPECT_EQ(refusal("euler", [](SamplerTuning& tuning) { tuning.s_churn = 3; }), "");
+  EXPECT_EQ(refusal("unipc", [](SamplerTuning& tuning) { tuning.solver = "bh2"; }), "");
+}
+
 TEST(PictureSettings, ListsEverySampler) {
   const std::string table = sampler_table();
-  for (const std::string name : {"ddim", "plms", "dpm_solver", "euler_a", "karras"}) {
-    EXPECT_NE(table.find(name), std::string::npos) << name;
+  for (const SamplerInfo& sampler : samplers()) {
+    EXPECT_NE(table.find(fmt::format("\n  {} ", sampler.name)), std::string::npos) << sampler.name;
+  }
+  for (const char* part : {"karras", "DPMSolverMultistepScheduler", "arXiv 2302.04867", "bh1, bh2",
+                           "needs 2 steps", "1-4"}) {
+    EXPECT_NE(table.find(part), std::string::npos) << part;
   }
 }
 

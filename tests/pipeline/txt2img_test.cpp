@@ -164,6 +164,68 @@ TEST(Txt2Img, StartsFromGivenNoise) {
   EXPECT_TRUE(at::equal(given.latents_BCHW, drawn.latents_BCHW));
 }
 
+TEST(Txt2Img, TuningChangesThePicture) {
+  Txt2ImgRequest request = small_request({"a cat"});
+  request.settings.sampler = "euler";
+  request.settings.steps = 4;
+  const Tensor plain = draw(request, {3}).latents_BCHW;
+  const auto tuned = [&](auto change) {
+    Txt2ImgRequest other = request;
+    change(other.settings);
+    return draw(other, {3}).latents_BCHW;
+  };
+  const auto differs = [&](auto change) { return !at::equal(tuned(change), plain); };
+  using Settings = PictureSettings;
+  EXPECT_TRUE(differs([](Settings& settings) { settings.tuning.s_churn = 1; }));
+  EXPECT_TRUE(differs([](Settings& settings) { settings.tuning.guidance_rescale = 0.7; }));
+  EXPECT_TRUE(differs([](Settings& settings) { settings.tuning.guidance_interval = "0.3,1"; }));
+  EXPECT_TRUE(differs([](Settings& settings) { settings.tuning.guidance_schedule = "9,3"; }));
+  // The same in other words.
+  EXPECT_FALSE(differs([](Settings& settings) { settings.tuning.guidance_interval = "0,1"; }));
+  EXPECT_FALSE(differs([](Settings& settings) { settings.tuning.guidance_schedule = "7.5"; }));
+  EXPECT_FALSE(differs([](Settings& settings) {
+    settings.scale = 1;
+    settings.tuning.guidance_schedule = "7.5,7.5,7.5,7.5";
+  }));
+  EXPECT_FALSE(differs([](Settings& settings) { settings.tuning.s_noise = 0.5; }));
+  const Tensor unguided = tuned([](Settings& settings) { settings.scale = 1; });
+  EXPECT_TRUE(at::equal(
+      tuned([](Settings& settings) { settings.tuning.guidance_schedule = "1,1"; }), unguided));
+}
+
+TEST(Txt2Img, CfgPpAtScaleOneStillLooksAtTheUnconditionalHalf) {
+  Txt2ImgRequest request = small_request({"a cat"});
+  request.settings.scale = 1;
+  request.settings.sampler = "euler";
+  const Tensor plain = draw(request, {3}).latents_BCHW;
+  request.settings.sampler = "euler_cfg_pp";
+  const Tensor along = draw(request, {3}).latents_BCHW;
+  EXPECT_FALSE(at::equal(along, plain));
+  request.settings.negative_prompt = "blurry";
+  EXPECT_FALSE(at::equal(draw(request, {3}).latents_BCHW, along));
+}
+
+TEST(Txt2Img, ZeroTerminalSnrIsForModelsOfV) {
+  Txt2ImgRequest request = small_request({"a cat"});
+  request.settings.tuning.zero_terminal_snr = true;
+  expect_usage_error(request, "predicts the noise");
+  ModelConfig config = test::tiny_config();
+  config.parameterization = Parameterization::V;
+  const StableDiffusion tiny = test::tiny_model(EASEL_CLIP_VOCABULARY, at::kFloat, config);
+  const auto latents = [&](const StableDiffusion& model) {
+    NoiseSource noise = NoiseSource::per_image(Rng::Cpu, {3});
+    return txt2img(model, request, noise).latents_BCHW;
+  };
+  const Tensor asked = latents(tiny);
+  EXPECT_TRUE(at::isfinite(asked).all().item<bool>());
+  request.settings.tuning.zero_terminal_snr = false;
+  EXPECT_FALSE(at::equal(latents(tiny), asked));
+  // A model may say so itself.
+  config.schedule.zero_terminal_snr = true;
+  EXPECT_TRUE(
+      at::equal(latents(test::tiny_model(EASEL_CLIP_VOCABULARY, at::kFloat, config)), asked));
+}
+
 TEST(Txt2Img, EverySamplerDraws) {
   for (const SamplerInfo& sampler : samplers()) {
     if (sampler.name == "ddpm") continue;  // its own test: all the model's steps

@@ -34,13 +34,13 @@ void check_prompt(std::string_view prompt, const PictureSettings& settings);
 // step for samplers with two evaluations a step. `steps`: of the run before img2img shortens it.
 int64_t prompt_steps(const SamplerInfo& sampler, int64_t steps);
 
-// The guidance for one prompt a picture and the settings' negative prompt, scale included. Texts
-// are encoded one by one, so that a context does not depend on the batch that it is in. Where the
-// contexts of a batch differ in length, they are repeated up to their least common multiple: the
-// attention over them stays what it was. Throws Error (Usage) as parse_prompt does, and where a
-// prompt names an adapter.
+// `guidance`, its numbers set, with one prompt a picture and, if it is asked for or a prompt is
+// composed of several, the settings' negative prompt. Texts are encoded one by one, so that a
+// context does not depend on the batch that it is in. Where the contexts of a batch differ in
+// length, they are repeated up to their least common multiple: the attention over them stays what
+// it was. Throws Error (Usage) as parse_prompt does, and where a prompt names an adapter.
 Guidance make_guidance(const StableDiffusion& model, const std::vector<std::string>& prompts,
-                       const PictureSettings& settings, int64_t num_evaluations,
-                       const Log& log = {});
+                       const PictureSettings& settings, int64_t num_evaluations, Guidance guidance,
+                       bool with_unconditional, const Log& log = {});
 
 }  // namespace easel

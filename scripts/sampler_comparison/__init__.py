@@ -1,0 +1,1 @@
+"""Samplers beside each other: see scripts/compare_samplers."""
