@@ -1,17 +1,21 @@
 #include "cli/drawing_program.h"
 
 #include <chrono>
+#include <set>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <easel/base/error.h>
+#include <easel/pipeline/explain_prompt.h>
 
 #include "cli/drawing_request.h"
 #include "cli/find_model.h"
 #include "cli/model_defaults.h"
 #include "cli/picture_output.h"
+#include "cli/program.h"
 #include "cli/terminal.h"
 
 namespace easel::cli {
@@ -46,21 +50,37 @@ PictureSettings settle(const DrawingProgram& program) {
   return settings;
 }
 
-std::shared_ptr<const StableDiffusion> open(const DrawingOptions& options,
-                                            const std::filesystem::path& model,
-                                            const std::filesystem::path& config,
-                                            const std::filesystem::path& data, const Log& log) {
+ModelRequest model_request(const DrawingOptions& options, const std::filesystem::path& model,
+                           const std::filesystem::path& config, const std::filesystem::path& data,
+                           const Log& log) {
+  const auto& embeddings = options.prompt.embeddings;
+  return {.model = model,
+          .config = config,
+          .default_config = data / "configs" / "stable-diffusion" / "v1-inference.yaml",
+          .vocabulary = data / "clip" / "bpe_simple_vocab_16e6.txt.gz",
+          .vae = options.model.vae,
+          .embeddings = {embeddings.begin(), embeddings.end()},
+          .use_ema = options.model.use_ema,
+          .device = options.device.device,
+          .dtype = options.device.dtype,
+          .log = log};
+}
+
+// Each prompt once.
+void explain(const ModelRequest& model, const RunRequest& request) {
+  std::set<std::string> prompts;
+  for (const std::vector<std::string>& batch : request.batches) {
+    for (const std::string& prompt : batch) {
+      if (prompts.insert(prompt).second) {
+        print_stdout(explain_prompt(model, prompt, request.settings));
+      }
+    }
+  }
+}
+
+std::shared_ptr<const StableDiffusion> open(const ModelRequest& request, const Log& log) {
   const auto start = Clock::now();
-  auto opened =
-      open_model({.model = model,
-                  .config = config,
-                  .default_config = data / "configs" / "stable-diffusion" / "v1-inference.yaml",
-                  .vocabulary = data / "clip" / "bpe_simple_vocab_16e6.txt.gz",
-                  .vae = options.model.vae,
-                  .use_ema = options.model.use_ema,
-                  .device = options.device.device,
-                  .dtype = options.device.dtype,
-                  .log = log});
+  auto opened = open_model(request);
   const std::chrono::duration<double> loading = Clock::now() - start;
   say(log, LogLevel::Debug, fmt::format("loading: {:.3f} s", loading.count()));
   return opened;
@@ -104,10 +124,15 @@ int draw(const DrawingProgram& program) {
   RunRequest request = make_request(options, std::move(settings), prompts.prompts);
   check(request);
   const std::filesystem::path config = find_config(options.model.config, data);
-  prepare_output(options.output);
   for (const std::string& error : prompts.errors) terminal.log(LogLevel::Warning, error);
+  const ModelRequest wanted = model_request(options, found.path, config, data, terminal.callback());
+  if (options.prompt.explain) {
+    explain(wanted, request);
+    return prompts.errors.empty() ? 0 : 1;
+  }
+  prepare_output(options.output);
 
-  const auto model = open(options, found.path, config, data, terminal.callback());
+  const auto model = open(wanted, terminal.callback());
   const ModelSummary summary = summarize(*model);
   check_model(summary, options.batch, program.given);
   if (program.complete) program.complete(request, summary);

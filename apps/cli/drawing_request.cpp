@@ -14,6 +14,7 @@ PictureSettings picture_settings(const DrawingOptions& options) {
           .eta = options.sampling.eta,
           .scale = options.sampling.scale,
           .clip_skip = options.prompt.clip_skip,
+          .weighting = weighting_from_name(options.prompt.weighting),
           .tuning = options.sampling.tuning,
           .pixel_rounding = pixel_rounding_from_name(options.batch.pixel_rounding)};
 }

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMaxBytes = 1 << 16;
-constexpr std::array<std::string_view, 17> kChoosable = {"H",
+constexpr std::array<std::string_view, 18> kChoosable = {"H",
                                                          "W",
                                                          "steps",
                                                          "sampler",
@@ -25,6 +25,7 @@ constexpr std::array<std::string_view, 17> kChoosable = {"H",
                                                          "n_iter",
                                                          "clip-skip",
                                                          "negative-prompt",
+                                                         "weighting",
                                                          "sampler-order",
                                                          "solver",
                                                          "guidance-rescale",

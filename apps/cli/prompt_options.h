@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <easel/base/fields.h>
 
@@ -15,6 +16,9 @@ struct PromptOptions {
   std::string negative_prompt;
   std::string from_file;
   int64_t clip_skip = 1;
+  std::string weighting = "none";
+  std::vector<std::string> embeddings{};
+  bool explain = false;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -42,6 +46,26 @@ struct PromptOptions {
                   .help = "which layer of the text encoder is used, counted from its end; 1 is the "
                           "model's own",
                   .value = "N"});
+    visit(self.weighting,
+          FieldInfo{.name = "weighting",
+                    .group = group,
+                    .help = "who reads the prompts: none, every character is text, as CompVis's "
+                            "program; a1111, with (weights:1.2), [a:b:0.5], [a|b], BREAK, AND and "
+                            "any length; comfy, with (weights:1.2) and any length",
+                    .value = "NAME",
+                    .choices = "none,a1111,comfy"});
+    visit(self.embeddings,
+          FieldInfo{.name = "embeddings",
+                    .group = group,
+                    .help = "textual inversion: a file, or a folder of them, used by file name in "
+                            "the prompts; may be given again",
+                    .value = "PATH",
+                    .setting = false});
+    visit(self.explain,
+          FieldInfo{.name = "explain-prompt",
+                    .group = group,
+                    .help = "say how the prompts are read, in tokens and weights, and end",
+                    .setting = false});
   }
 };
 

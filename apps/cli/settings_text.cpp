@@ -66,6 +66,9 @@ std::string parameters_text(const MadeWith& made) {
   if (names.uses_eta && names.eta != 0) text += fmt::format(", Eta: {}", names.eta);
   text += tuning_text(settings.tuning);
   if (settings.clip_skip > 1) text += fmt::format(", Clip skip: {}", settings.clip_skip);
+  if (settings.weighting != Weighting::None) {
+    text += fmt::format(", Weighting: {}", weighting_name(settings.weighting));
+  }
   for (const auto& [name, value] : made.parameters) {
     text += fmt::format(", {}: {}", name, quoted(value));
   }

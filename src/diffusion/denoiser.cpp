@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <memory>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -88,6 +89,23 @@ void check(const Guidance& guidance) {
   }
 }
 
+void check_composition(const Guidance& guidance) {
+  for (const ComposedRow& row : guidance.rows) {
+    if (row.picture < 0 || !std::isfinite(row.weight)) {
+      fail_usage("a composed row is for picture {} with weight {}; expected 0 or more, and finite",
+                 row.picture, row.weight);
+    }
+  }
+  int64_t last = 0;
+  for (const ConditionsFrom& change : guidance.changes) {
+    if (change.evaluation <= last) {
+      fail_usage("the conditions change at evaluation {} after {}; they must rise, from 1 on",
+                 change.evaluation, last);
+    }
+    last = change.evaluation;
+  }
+}
+
 // Whether some evaluation has a scale other than 1.
 bool may_guide(const Guidance& guidance) {
   if (guidance.scales.empty()) return guidance.scale != 1;
@@ -119,10 +137,7 @@ Tensor rescaled(const Tensor& guided_BCHW, const Tensor& conditional_BCHW, doubl
   return rescale * (guided_BCHW * ratio_B.reshape({-1, 1, 1, 1})) + (1 - rescale) * guided_BCHW;
 }
 
-}  // namespace
-
-Conditioning concatenate(const Conditioning& first, const Conditioning& second) {
-  Conditioning both;
+void check_alike(const Conditioning& first, const Conditioning& second) {
   for (const auto& [part, name] : kParts) {
     const Tensor& a = first.*part;
     const Tensor& b = second.*part;
@@ -135,7 +150,77 @@ Conditioning concatenate(const Conditioning& first, const Conditioning& second) 
       fail("two conditionings' {} have shapes {} and {}; all but the batch must be equal", name,
            shape_text(a.sizes()), shape_text(b.sizes()));
     }
-    both.*part = at::cat({a, b});
+  }
+}
+
+// The conditions of one evaluation after the other.
+class Conditions {
+ public:
+  Conditions(const Guidance& guidance, bool has_both)
+      : changes_(guidance.changes), has_both_(has_both) {
+    for (const ConditionsFrom& change : changes_) {
+      if (has_both) check_alike(change.unconditional, change.conditional);
+    }
+    take(guidance.conditional, guidance.unconditional);
+  }
+
+  // Where nothing changes, many threads may call it.
+  void next() {
+    if (changes_.empty()) return;
+    for (; num_taken_ < changes_.size() && changes_[num_taken_].evaluation <= evaluation_;
+         ++num_taken_) {
+      take(changes_[num_taken_].conditional, changes_[num_taken_].unconditional);
+    }
+    ++evaluation_;
+  }
+  const Conditioning& conditional() const { return conditional_; }
+  const Conditioning& both() const { return both_; }  // [unconditional, conditional]
+
+ private:
+  void take(const Conditioning& conditional, const Conditioning& unconditional) {
+    conditional_ = conditional;
+    if (has_both_) both_ = concatenate(unconditional, conditional);
+  }
+
+  std::vector<ConditionsFrom> changes_;
+  bool has_both_;
+  Conditioning conditional_;
+  Conditioning both_;
+  int64_t evaluation_ = 0;
+  size_t num_taken_ = 0;
+};
+
+// The latents of each row of the conditional.
+Tensor rows_of(const std::vector<ComposedRow>& rows, const Tensor& x_BCHW) {
+  if (rows.empty()) return x_BCHW;
+  std::vector<int64_t> pictures;
+  for (const ComposedRow& row : rows) {
+    if (row.picture >= x_BCHW.size(0)) {
+      fail("a composed row is for picture {} of {}", row.picture, x_BCHW.size(0));
+    }
+    pictures.push_back(row.picture);
+  }
+  return x_BCHW.index_select(0, at::tensor(pictures, at::kLong).to(x_BCHW.device()));
+}
+
+// u + sum weight_k (c_k - u) of each picture. Row by row: the same sum on every device.
+Tensor composed(const std::vector<ComposedRow>& rows, const Tensor& u_BCHW, const Tensor& c_RCHW) {
+  if (rows.empty()) return c_RCHW;
+  Tensor out_BCHW = u_BCHW.clone();
+  for (size_t k = 0; k < rows.size(); ++k) {
+    const auto [picture, weight] = rows[k];
+    out_BCHW[picture].add_(c_RCHW[static_cast<int64_t>(k)] - u_BCHW[picture], weight);
+  }
+  return out_BCHW;
+}
+
+}  // namespace
+
+Conditioning concatenate(const Conditioning& first, const Conditioning& second) {
+  check_alike(first, second);
+  Conditioning both;
+  for (const auto& [part, name] : kParts) {
+    if ((first.*part).defined()) both.*part = at::cat({first.*part, second.*part});
   }
   return both;
 }
@@ -175,25 +260,28 @@ double sigma_at_fraction(const NoiseSchedule& schedule, double fraction) {
 Denoiser make_denoiser(Network network, const NoiseSchedule& schedule,
                        Parameterization parameterization, Guidance guidance) {
   check(guidance);
+  check_composition(guidance);
   // Without a condition both halves would be the same.
   const bool conditioned = !is_empty(guidance.conditional);
-  const bool has_both = conditioned && (may_guide(guidance) || !is_empty(guidance.unconditional));
-  const Conditioning both =
-      has_both ? concatenate(guidance.unconditional, guidance.conditional) : Conditioning{};
-  return Denoiser([network = std::move(network), schedule, parameterization, conditioned, has_both,
-                   both, guidance = std::move(guidance)](const Tensor& x_BCHW, double sigma,
-                                                         bool wants_unconditional) -> Estimates {
+  const bool is_composed = conditioned && !guidance.rows.empty();
+  const bool has_both =
+      conditioned && (may_guide(guidance) || is_composed || !is_empty(guidance.unconditional));
+  const auto conditions = std::make_shared<Conditions>(guidance, has_both);
+  return Denoiser([network = std::move(network), schedule, parameterization, conditioned,
+                   is_composed, has_both, conditions, guidance = std::move(guidance)](
+                      const Tensor& x_BCHW, double sigma, bool wants_unconditional) -> Estimates {
     const bool inside = conditioned && in_interval(guidance, sigma);
     const double scale = inside ? scale_at(guidance, sigma) : 1;
-    const bool halves = inside && (scale != 1 || wants_unconditional);
+    const bool halves = is_composed || (inside && (scale != 1 || wants_unconditional));
     if (halves && !has_both) {
       fail_usage(
           "this sampler steps along the unconditional estimate, and the guidance has no "
           "unconditional part: give it one, or take another sampler");
     }
-    const Conditioning& conditioning = halves ? both : guidance.conditional;
+    conditions->next();
+    const Conditioning& conditioning = halves ? conditions->both() : conditions->conditional();
     Tensor scaled_BCHW = x_BCHW * std::sqrt(NoiseSchedule::alpha_cumprod(sigma));
-    if (halves) scaled_BCHW = at::cat({scaled_BCHW, scaled_BCHW});
+    if (halves) scaled_BCHW = at::cat({scaled_BCHW, rows_of(guidance.rows, scaled_BCHW)});
     const int64_t num_rows = scaled_BCHW.size(0);
     check_batch(conditioning, num_rows);
     const Tensor t_B = at::full({num_rows}, schedule.t(sigma), scaled_BCHW.options());
@@ -207,10 +295,14 @@ Denoiser make_denoiser(Network network, const NoiseSchedule& schedule,
       const Tensor clean_BCHW = clean(output_BCHW);
       return {clean_BCHW, clean_BCHW};
     }
-    const auto parts = output_BCHW.chunk(2);
-    Tensor guided_BCHW = scale == 1 ? parts[1] : parts[0] + scale * (parts[1] - parts[0]);
-    if (guidance.rescale > 0) guided_BCHW = rescaled(guided_BCHW, parts[1], guidance.rescale);
-    return {clean(guided_BCHW), wants_unconditional ? clean(parts[0]) : Tensor()};
+    const Tensor u_BCHW = output_BCHW.slice(0, 0, x_BCHW.size(0));
+    const Tensor c_BCHW =
+        composed(guidance.rows, u_BCHW, output_BCHW.slice(0, x_BCHW.size(0), num_rows));
+    Tensor guided_BCHW = scale == 1 ? c_BCHW : u_BCHW + scale * (c_BCHW - u_BCHW);
+    if (guidance.rescale > 0) guided_BCHW = rescaled(guided_BCHW, c_BCHW, guidance.rescale);
+    const Tensor clean_BCHW = clean(guided_BCHW);
+    if (!inside) return {clean_BCHW, clean_BCHW};
+    return {clean_BCHW, wants_unconditional ? clean(u_BCHW) : Tensor()};
   });
 }
 

@@ -252,9 +252,26 @@ class Machine {
   }
 
   // Sets the state of the object on top of the stack; only a tensor's could matter.
+  // A ParameterDict is the dict of its parameters: older files of textual inversion hold one.
+  void build_parameter_dict(PickleOpaque& target, PickleId state) {
+    const auto* members = pickle_.get<PickleDict>(state);
+    if (members == nullptr) return;
+    for (const auto& [key, value] : members->entries) {
+      const auto* parameters = pickle_.get<PickleDict>(value);
+      if (parameters == nullptr || pickle_text(pickle_, key) != "_parameters") continue;
+      pickle_.charge(parameters->entries.size());
+      target.entries.insert(target.entries.end(), parameters->entries.begin(),
+                            parameters->entries.end());
+    }
+  }
+
   void build() {
-    stack_.pop();
+    const PickleId state = stack_.pop();
     const PickleId target = stack_.top();
+    if (auto* opaque = pickle_.get<PickleOpaque>(target);
+        opaque != nullptr && opaque->name == "torch.nn.modules.container.ParameterDict") {
+      build_parameter_dict(*opaque, state);
+    }
     if (auto* tensor = pickle_.get<PickleTensorPtr>(target)) {
       auto changed = std::make_shared<PickleTensor>(**tensor);
       changed->unsupported = "its state is set after it was made";

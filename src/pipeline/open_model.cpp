@@ -8,6 +8,7 @@
 #include <torch/version.h>
 
 #include <easel/base/error.h>
+#include <easel/checkpoint/embeddings.h>
 #include <easel/checkpoint/stable_diffusion.h>
 #include <easel/pipeline/device.h>
 
@@ -41,8 +42,12 @@ std::shared_ptr<const StableDiffusion> open_model(const ModelRequest& request) {
                             .device = device_from_name(request.device),
                             .dtype = find_dtype(request.dtype),
                             .log = request.log};
+  // Small files first: what is wrong with them is said before the model is loaded.
+  const std::vector<Embedding> embeddings = read_embeddings(request.embeddings);
   return with_plain_errors("the model needs more than there is; use --dtype float16", [&] {
-    return std::make_shared<const StableDiffusion>(load(request.model, options));
+    auto model = std::make_shared<StableDiffusion>(load(request.model, options));
+    add_embeddings(*model, embeddings);
+    return std::shared_ptr<const StableDiffusion>(std::move(model));
   });
 }
 

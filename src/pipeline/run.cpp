@@ -1,6 +1,8 @@
 #include "easel/pipeline/run.h"
 
 #include <memory>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -10,6 +12,7 @@
 #include <easel/diffusion/noise.h>
 #include <easel/io/tensor_file.h>
 #include <easel/pipeline/img2img.h>
+#include <easel/pipeline/prompt_context.h>
 #include <easel/pipeline/txt2img.h>
 
 namespace easel {
@@ -168,9 +171,12 @@ void check(const RunRequest& request) {
   if (request.init) check_strength(request.init->strength);
   rng_from_name(request.rng);
   if (request.batches.empty()) fail_usage("there is nothing to draw: no prompts");
+  std::set<std::string_view> prompts;
   for (const auto& batch : request.batches) {
     if (batch.empty()) fail_usage("a batch has no prompts");
+    prompts.insert(batch.begin(), batch.end());
   }
+  for (const std::string_view prompt : prompts) check_prompt(prompt, request.settings);
   if (request.fixed_code && !request.init_latents.empty()) {
     fail_usage(
         "--fixed_code draws one start for all, and --init-latents brings its own: choose one");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
@@ -10,6 +9,7 @@
 #include <easel/base/error.h>
 #include <easel/pipeline/decode.h>
 #include <easel/pipeline/network.h>
+#include <easel/pipeline/prompt_context.h>
 
 #include "draw_batch.h"
 #include "sampling.h"
@@ -22,52 +22,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// One prompt's context [1, T, D]. Prompts are encoded one at a time, so that a context does not
-// depend on the batch that it is in.
-Tensor encode_prompt(const StableDiffusion& model, const std::string& prompt, int64_t clip_skip,
-                     const Log& log) {
-  const int64_t length = model.text_encoder.config().max_position_embeddings;
-  size_t num_cut = 0;
-  const std::vector<int64_t> tokens =
-      model.tokenizer.encode(prompt, static_cast<size_t>(length), &num_cut);
-  if (num_cut > 0) {
-    const size_t num_kept = tokens.size() - model.tokenizer.num_special_tokens();
-    say(log, LogLevel::Warning,
-        fmt::format("the prompt is longer than {} tokens: the last {} of its {} are cut ('{}')",
-                    num_kept, num_cut, num_kept + num_cut, printable(prompt, 60)));
-  }
-  const Tensor tokens_BT = at::tensor(tokens, at::kLong).unsqueeze(0).to(model.device);
-  return model.text_encoder.forward(tokens_BT, clip_skip);
-}
-
-// The contexts [B, T, D] of the prompts.
-Tensor encode_prompts(const StableDiffusion& model, const std::vector<std::string>& prompts,
-                      int64_t clip_skip, const Log& log) {
-  std::map<std::string_view, Tensor> encoded;
-  std::vector<Tensor> contexts;
-  for (const std::string& prompt : prompts) {
-    Tensor& context_1TD = encoded[prompt];
-    if (!context_1TD.defined()) context_1TD = encode_prompt(model, prompt, clip_skip, log);
-    contexts.push_back(context_1TD);
-  }
-  return at::cat(contexts).to(model.dtype);
-}
-
-Guidance make_guidance(const StableDiffusion& model, const std::vector<std::string>& prompts,
-                       const PictureSettings& settings, Guidance guidance, bool with_unconditional,
-                       const Log& log) {
-  const auto num = static_cast<int64_t>(prompts.size());
-  const int64_t clip_skip = model.config.clip_skip + settings.clip_skip - 1;
-  guidance.conditional.context_BTD = encode_prompts(model, prompts, clip_skip, log);
-  if (with_unconditional) {
-    guidance.unconditional.context_BTD =
-        encode_prompts(model, {settings.negative_prompt}, clip_skip, log).expand({num, -1, -1});
-  } else if (!settings.negative_prompt.empty()) {
-    say(log, LogLevel::Warning, "a scale of 1 is no guidance: the negative prompt has no effect");
-  }
-  return guidance;
 }
 
 void check_model_kind(const ModelConfig& config) {
@@ -99,12 +53,19 @@ SigmaPlan plan_of(const SamplerInfo& sampler, const SamplerNames& names,
   return plan;
 }
 
-// Puts what else the network takes into both halves, one row a picture.
-void add_concat(Guidance& guidance, const Tensor& concat_1CHW, bool with_unconditional,
-                int64_t num) {
+// Puts what else the network takes beside every context, the same for all pictures.
+void add_concat(Guidance& guidance, const Tensor& concat_1CHW) {
   if (!concat_1CHW.defined()) return;
-  guidance.conditional.concat_BCHW = concat_1CHW.expand({num, -1, -1, -1});
-  if (with_unconditional) guidance.unconditional.concat_BCHW = guidance.conditional.concat_BCHW;
+  const auto add = [&](Conditioning& half) {
+    if (!half.context_BTD.defined()) return;
+    half.concat_BCHW = concat_1CHW.expand({half.context_BTD.size(0), -1, -1, -1});
+  };
+  add(guidance.conditional);
+  add(guidance.unconditional);
+  for (ConditionsFrom& change : guidance.changes) {
+    add(change.conditional);
+    add(change.unconditional);
+  }
 }
 
 Tensor blend(const Tensor& free_BCHW, const Tensor& kept_BCHW, const Tensor& keep_11HW) {
@@ -151,9 +112,9 @@ Txt2ImgResult draw_batch(const StableDiffusion& model, const std::vector<std::st
   const auto text_start = Clock::now();
   Guidance guidance = unconditioned_guidance(settings, schedule, plan.sigmas);
   const bool with_unconditional = needs_unconditional(sampler, guidance);
-  guidance = make_guidance(model, prompts, settings, std::move(guidance), with_unconditional,
-                           progress.log);
-  add_concat(guidance, batch.concat_1CHW, with_unconditional, static_cast<int64_t>(prompts.size()));
+  guidance = make_guidance(model, prompts, settings, prompt_steps(sampler, plan.steps()),
+                           std::move(guidance), with_unconditional, progress.log);
+  add_concat(guidance, batch.concat_1CHW);
   say(progress.log, LogLevel::Debug, fmt::format("text: {:.3f} s", seconds_since(text_start)));
 
   const auto sampling_start = Clock::now();

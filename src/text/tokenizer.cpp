@@ -8,29 +8,61 @@
 
 namespace easel {
 
+namespace {
+
+bool stands_at(const std::vector<int64_t>& part, const std::vector<int64_t>& tokens, size_t at) {
+  return part.size() <= tokens.size() - at &&
+         std::equal(part.begin(), part.end(), tokens.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+}  // namespace
+
 struct Tokenizer::Placeholders {
   std::vector<Placeholder> all;
   std::vector<text::AddedToken> added;  // their ids are places in `all`
   text::Patterns patterns;
+  // The tokens of the texts that are found by them, and whose they are; the longest first.
+  std::vector<std::pair<std::vector<int64_t>, const Placeholder*>> by_tokens;
 
-  explicit Placeholders(std::vector<Placeholder> given) : all(std::move(given)) {
-    for (const Placeholder& placeholder : all) {
+  Placeholders(std::vector<Placeholder> given, const Tokenizer& plain) : all(std::move(given)) {
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (all[i].by_tokens) {
+        by_tokens.emplace_back(plain.tokenize(all[i].text), &all[i]);
+        continue;
+      }
       text::AddedToken token;
-      token.content = placeholder.text;
-      token.id = static_cast<int64_t>(added.size());
+      token.content = all[i].text;
+      token.id = static_cast<int64_t>(i);
       added.push_back(token);
     }
     for (const text::AddedToken& token : added) patterns.emplace_back(token.content, &token);
+    std::stable_sort(by_tokens.begin(), by_tokens.end(),
+                     [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+  }
+
+  // A text's tokens with those of its placeholders in the place of theirs.
+  std::vector<int64_t> replaced(std::vector<int64_t> tokens) const {
+    if (by_tokens.empty()) return tokens;
+    std::vector<int64_t> out;
+    for (size_t at = 0; at < tokens.size();) {
+      const auto found = std::find_if(by_tokens.begin(), by_tokens.end(), [&](const auto& known) {
+        return !known.first.empty() && stands_at(known.first, tokens, at);
+      });
+      if (found == by_tokens.end()) {
+        out.push_back(tokens[at++]);
+        continue;
+      }
+      const std::vector<int64_t>& own = found->second->tokens;
+      out.insert(out.end(), own.begin(), own.end());
+      at += found->first.size();
+    }
+    return out;
   }
 
   // The placeholder whose tokens stand at `at`; nullptr where none does.
   const Placeholder* find(const std::vector<int64_t>& tokens, size_t at) const {
     for (const Placeholder& placeholder : all) {
-      const std::vector<int64_t>& own = placeholder.tokens;
-      if (own.size() <= tokens.size() - at &&
-          std::equal(own.begin(), own.end(), tokens.begin() + static_cast<std::ptrdiff_t>(at))) {
-        return &placeholder;
-      }
+      if (stands_at(placeholder.tokens, tokens, at)) return &placeholder;
     }
     return nullptr;
   }
@@ -44,7 +76,8 @@ Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder) {
 
 Tokenizer Tokenizer::with_placeholders(std::vector<Placeholder> placeholders) const {
   for (size_t i = 0; i < placeholders.size(); ++i) {
-    const auto& [text, tokens] = placeholders[i];
+    const std::string& text = placeholders[i].text;
+    const std::vector<int64_t>& tokens = placeholders[i].tokens;
     if (text.empty()) fail_usage("a placeholder is empty; expected a text such as <my-cat>");
     for (size_t j = 0; j < i; ++j) {
       if (placeholders[j].text == text) {
@@ -59,7 +92,9 @@ Tokenizer Tokenizer::with_placeholders(std::vector<Placeholder> placeholders) co
     }
   }
   Tokenizer tokenizer = *this;
-  tokenizer.placeholders_ = std::make_shared<const Placeholders>(std::move(placeholders));
+  tokenizer.placeholders_ = nullptr;
+  tokenizer.placeholders_ =
+      std::make_shared<const Placeholders>(std::move(placeholders), Tokenizer(tokenizer));
   return tokenizer;
 }
 
@@ -73,7 +108,8 @@ std::vector<int64_t> Tokenizer::tokenize(std::string_view text) const {
     out.insert(out.end(), tokens.begin(), tokens.end());
   };
   text::split(
-      text, placeholders_->patterns, [&](std::string_view part) { append(plain(part)); },
+      text, placeholders_->patterns,
+      [&](std::string_view part) { append(placeholders_->replaced(plain(part))); },
       [&](const text::AddedToken& token) {
         append(placeholders_->all[static_cast<size_t>(token.id)].tokens);
       });
@@ -82,8 +118,18 @@ std::vector<int64_t> Tokenizer::tokenize(std::string_view text) const {
 
 std::vector<int64_t> Tokenizer::encode(std::string_view text, size_t length,
                                        size_t* num_cut) const {
-  return std::visit([&](const auto& kind) { return kind.frame(tokenize(text), length, num_cut); },
-                    kind_);
+  return frame(tokenize(text), length, num_cut);
+}
+
+std::vector<int64_t> Tokenizer::frame(std::vector<int64_t> tokens, size_t length,
+                                      size_t* num_cut) const {
+  return std::visit(
+      [&](const auto& kind) { return kind.frame(std::move(tokens), length, num_cut); }, kind_);
+}
+
+size_t Tokenizer::placeholder_length(const std::vector<int64_t>& tokens, size_t position) const {
+  const Placeholder* found = placeholders_ ? placeholders_->find(tokens, position) : nullptr;
+  return found ? found->tokens.size() : 0;
 }
 
 std::string Tokenizer::decode(const std::vector<int64_t>& tokens) const {

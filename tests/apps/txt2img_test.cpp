@@ -83,6 +83,47 @@ TEST_F(Txt2ImgProgram, LaysOutItsFilesAsCompVisDoes) {
   EXPECT_EQ(read_image(folder_ / (out / "grid-0001.png")).width, 48 + 4);
 }
 
+TEST_F(Txt2ImgProgram, ReadsPromptsAsItIsTold) {
+  const std::string prompt = "a (cat:1.4) on [grass:snow:0.5]";
+  ASSERT_EQ(draw({"--prompt", prompt, "-o", "literal.png"}).code, 0);
+  const ProcessResult weighted =
+      draw({"--prompt", prompt, "-o", "weighted.png", "--weighting", "a1111"});
+  ASSERT_EQ(weighted.code, 0) << weighted.err;
+  EXPECT_NE(read_image(folder_ / "literal.png").pixels,
+            read_image(folder_ / "weighted.png").pixels);
+  const PngText text = read_png_text(folder_ / "weighted.png");
+  expect_in(text[0].second, ", Weighting: a1111");
+  EXPECT_EQ(nlohmann::json::parse(text[1].second)["weighting"], "a1111");
+
+  const ProcessResult refused = draw({"--prompt", "a <lora:x:1>", "-o", "x.png"});
+  EXPECT_EQ(refused.code, 2);
+  expect_in(refused.err, "<lora:x:1>");
+}
+
+TEST_F(Txt2ImgProgram, ExplainsPrompts) {
+  const ProcessResult explained =
+      draw({"--prompt", "a (cat:1.4) AND [dog:mystyle:0.5]:0.5", "--weighting", "a1111",
+            "--explain-prompt", "--steps", "4", "--embeddings",
+            std::string(EASEL_TEST_DATA) + "/prompts/embeddings"});
+  ASSERT_EQ(explained.code, 0) << explained.err;
+  expect_in(explained.out, "part 2 of 2, weight 0.5\n");
+  expect_in(explained.out, "'cat'                    2368           weight 1.4\n");
+  expect_in(explained.out, "'mystyle'                49408,49409");
+  expect_in(explained.out, "evaluations 0 to 2\n");
+  expect_in(explained.out, "evaluations 3 to 4\n");
+  EXPECT_EQ(folder_.count(), 0u);
+}
+
+TEST_F(Txt2ImgProgram, KnowsEmbeddingsByName) {
+  const std::string folder = std::string(EASEL_TEST_DATA) + "/prompts/embeddings";
+  ASSERT_EQ(draw({"--prompt", "a mystyle cat", "-o", "plain.png"}).code, 0);
+  const ProcessResult known =
+      draw({"--prompt", "a mystyle cat", "-o", "known.png", "--embeddings", folder});
+  ASSERT_EQ(known.code, 0) << known.err;
+  EXPECT_NE(read_image(folder_ / "plain.png").pixels, read_image(folder_ / "known.png").pixels);
+  EXPECT_EQ(draw({"-o", "x.png", "--embeddings", "none.pt"}).code, 2);
+}
+
 TEST_F(Txt2ImgProgram, SkipsWhatItIsTold) {
   ASSERT_EQ(draw({"--outdir", "a", "--skip_grid", "--n_iter", "1"}).code, 0);
   EXPECT_EQ(entries("a"), 1u);

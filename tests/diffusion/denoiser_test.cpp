@@ -201,6 +201,104 @@ TEST(Guidance, RefusesValuesOutOfRange) {
   EXPECT_THROW(make([&](Guidance& g) { g.scales = {{nan, 2}}; }), Error);
 }
 
+// ---- Several conditionals a picture, and conditions that change
+
+Conditioning context(double value, int64_t rows) {
+  Conditioning made;
+  made.context_BTD = at::full({rows, 3, 2}, value) + at::arange(rows).reshape({rows, 1, 1});
+  return made;
+}
+
+TEST(Composition, AddsWhatEachConditionalAsksFor) {
+  // Picture 0 has two conditionals, picture 1 one.
+  const Conditioning rows = context(1, 3);
+  const Conditioning empty = context(-2, 2);
+  const Tensor x = at::randn({2, 4, 2, 3});
+  const NoiseSchedule schedule = make_noise_schedule({});
+  const auto alone = [&](int64_t picture, const Tensor& context_1TD) {
+    Conditioning one;
+    one.context_BTD = context_1TD;
+    const Guidance plain{.scale = 1, .conditional = one, .unconditional = {}};
+    return make_denoiser(test::toy_network, schedule, Parameterization::Eps, plain)(
+        x.slice(0, picture, picture + 1), 2.0);
+  };
+  const auto context_of = [](const Conditioning& from, int64_t row) {
+    return from.context_BTD.slice(0, row, row + 1);
+  };
+  for (const double scale : {7.5, 1.0}) {
+    Guidance guidance{.scale = scale, .conditional = rows, .unconditional = empty};
+    guidance.rows = {{0, 1.2}, {0, -0.5}, {1, 0.7}};
+    const Tensor got =
+        make_denoiser(test::toy_network, schedule, Parameterization::Eps, guidance)(x, 2.0);
+    const Tensor u0 = alone(0, context_of(empty, 0));
+    const Tensor u1 = alone(1, context_of(empty, 1));
+    const Tensor first = u0 + (alone(0, context_of(rows, 0)) - u0) * (1.2 * scale) -
+                         (alone(0, context_of(rows, 1)) - u0) * (0.5 * scale);
+    const Tensor second = u1 + (alone(1, context_of(rows, 2)) - u1) * (0.7 * scale);
+    test::expect_close(got, at::cat({first, second}), 1e-5);
+  }
+}
+
+TEST(Composition, OneRowOfWeightOneIsPlainGuidance) {
+  Guidance guidance = test::toy_guidance(7.5, 2);
+  const Tensor x = at::randn({2, 4, 2, 3});
+  const auto run = [&](const Guidance& by, double sigma) {
+    return make_denoiser(test::toy_network, make_noise_schedule({}), Parameterization::V, by)
+        .estimates(x, sigma);
+  };
+  Guidance same = guidance;
+  same.rows = {{0, 1}, {1, 1}};
+  for (Guidance* one : {&guidance, &same}) one->interval_high = 5;
+  for (const double sigma : {2.0, 9.0}) {
+    const Estimates plain = run(guidance, sigma);
+    const Estimates composed = run(same, sigma);
+    test::expect_close(composed.guided_BCHW, plain.guided_BCHW, 1e-6);
+    test::expect_close(composed.unconditional_BCHW, plain.unconditional_BCHW, 1e-6);
+  }
+}
+
+TEST(Conditions, ChangeWithTheEvaluations) {
+  Guidance guidance{.scale = 3, .conditional = context(1, 2), .unconditional = context(-1, 2)};
+  guidance.changes = {{1, context(5, 2), context(-1, 2)}, {4, context(7, 2), context(9, 2)}};
+  std::vector<double> seen;
+  const Network network = [&](const Tensor& x_BCHW, const Tensor&, const Conditioning& c) {
+    seen.push_back(c.context_BTD[0][0][0].item<double>());
+    seen.push_back(c.context_BTD[2][0][0].item<double>());
+    return x_BCHW;
+  };
+  const Denoiser denoiser =
+      make_denoiser(network, make_noise_schedule({}), Parameterization::Eps, guidance);
+  for (int i = 0; i < 6; ++i) denoiser(at::ones({2, 4, 2, 2}), 1);
+  EXPECT_EQ(seen, (std::vector<double>{-1, 1, -1, 5, -1, 5, -1, 5, 9, 7, 9, 7}));
+  // Another run starts over.
+  seen.clear();
+  make_denoiser(network, make_noise_schedule({}), Parameterization::Eps, guidance)(
+      at::ones({2, 4, 2, 2}), 1);
+  EXPECT_EQ(seen, (std::vector<double>{-1, 1}));
+}
+
+TEST(Conditions, RefuseWhatDoesNotFit) {
+  const auto make = [](auto change) {
+    Guidance guidance{.scale = 3, .conditional = context(1, 2), .unconditional = context(-1, 2)};
+    change(guidance);
+    return make_denoiser(test::toy_network, make_noise_schedule({}), Parameterization::Eps,
+                         guidance);
+  };
+  const Tensor x = at::ones({2, 4, 2, 2});
+  EXPECT_THROW(make([](Guidance& g) { g.rows = {{-1, 1}}; }), Error);
+  EXPECT_THROW(make([](Guidance& g) { g.rows = {{0, std::nan("")}}; }), Error);
+  EXPECT_THROW(make([](Guidance& g) { g.rows = {{0, 1}, {2, 1}}; })(x, 1), Error);
+  EXPECT_THROW(make([](Guidance& g) { g.rows = {{0, 1}, {1, 1}, {1, 1}}; })(x, 1), Error);
+  EXPECT_THROW(make([](Guidance& g) {
+                 g.unconditional = {}, g.scale = 1, g.rows = {{0, 1}};
+               }),
+               Error);
+  const Conditioning good = context(0, 2);
+  EXPECT_THROW(make([&](Guidance& g) { g.changes = {{0, good, good}}; }), Error);
+  EXPECT_THROW(make([&](Guidance& g) { g.changes = {{3, good, good}, {3, good, good}}; }), Error);
+  EXPECT_THROW(make([&](Guidance& g) { g.changes = {{3, good, {}}}; }), Error);
+}
+
 TEST(Conditioning, ConcatenatesEveryPart) {
   Conditioning a{at::zeros({1, 2, 3}), at::zeros({1, 4, 2, 2}), at::zeros({1}, at::kLong)};
   Conditioning b{at::ones({2, 2, 3}), at::ones({2, 4, 2, 2}), at::ones({2}, at::kLong)};

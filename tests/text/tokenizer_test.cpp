@@ -69,6 +69,36 @@ TEST(Tokenizer, TheLongestPlaceholderStands) {
   EXPECT_EQ(tokenizer.tokenize("<a> <a>>"), (Ids{50001, 50001, 50002}));
 }
 
+// As A1111's webui finds embeddings.
+TEST(Tokenizer, FindsPlaceholdersByTheirTokens) {
+  const Tokenizer plain = clip();
+  const Tokenizer tokenizer = plain.with_placeholders(
+      {{"bad", {50000}, true}, {"Bad-Hands 5", {50001, 50002}, true}, {"<s*>", {50003}}});
+  const auto expect = [&](const std::string& text, const std::string& like) {
+    // {0}, {1}, {2} stand for the placeholders in their order.
+    Ids wanted;
+    for (size_t begin = 0; begin <= like.size();) {
+      const size_t at = std::min(like.find('{', begin), like.size());
+      const Ids part = plain.tokenize(like.substr(begin, at - begin));
+      wanted.insert(wanted.end(), part.begin(), part.end());
+      if (at == like.size()) break;
+      const Ids own[] = {{50000}, {50001, 50002}, {50003}};
+      const Ids& tokens = own[like[at + 1] - '0'];
+      wanted.insert(wanted.end(), tokens.begin(), tokens.end());
+      begin = at + 3;
+    }
+    EXPECT_EQ(tokenizer.tokenize(text), wanted) << text;
+  };
+  expect("a BAD cat, badly bad-hands", "a {0} cat, badly {0}-hands");
+  expect("bad-hands 5, bad-hands 6", "{1}, {0}-hands 6");
+  expect("bad<s*>bad", "{0}{2}{0}");
+  const Ids tokens = tokenizer.tokenize("bad-hands 5 bad");
+  EXPECT_EQ(tokenizer.placeholder_length(tokens, 0), 2u);
+  EXPECT_EQ(tokenizer.placeholder_length(tokens, 1), 0u);
+  EXPECT_EQ(tokenizer.placeholder_length(tokens, 2), 1u);
+  EXPECT_EQ(plain.placeholder_length(tokens, 0), 0u);
+}
+
 TEST(Tokenizer, DecodesPlaceholders) {
   const Tokenizer tokenizer = clip().with_placeholders({{"<my Cat>", {50000, 50001}}});
   EXPECT_EQ(tokenizer.decode(tokenizer.encode("A photo of <my Cat> on grass")),

@@ -78,6 +78,19 @@ struct ScaleFrom {
   double scale;
 };
 
+// A row of the conditional where a picture has several (AND in A1111's prompts).
+struct ComposedRow {
+  int64_t picture;
+  double weight;
+};
+
+// What takes the place of Guidance's conditional and unconditional from an evaluation on.
+struct ConditionsFrom {
+  int64_t evaluation;  // of the denoiser, from 0
+  Conditioning conditional;
+  Conditioning unconditional;
+};
+
 struct Guidance {
   double scale = 7.5;          // exactly 1: the unconditional half is evaluated only if asked for
   Conditioning conditional;    // may be empty: an unconditional model, evaluated once a call
@@ -94,6 +107,14 @@ struct Guidance {
   // Takes the place of `scale` where it is not empty; strictly falling sigmas. Above the first one
   // its scale holds too.
   std::vector<ScaleFrom> scales{};
+
+  // Composition (Liu et al. 2022, arXiv 2206.01714): row k of `conditional` is one of picture
+  // rows[k].picture's, and guided = u + scale * sum_k weight_k (c_k - u), at every scale and
+  // outside the interval with scale 1. Empty: one row a picture, of weight 1.
+  std::vector<ComposedRow> rows{};
+  // Rising evaluations, each with the parts and rows that the two above have. A denoiser with any
+  // counts its evaluations: it is for one run.
+  std::vector<ConditionsFrom> changes{};
 };
 
 // One scale a step for a plan's levels, which are one more than the scales; a step's scale holds

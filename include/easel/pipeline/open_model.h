@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <easel/base/progress.h>
 
@@ -14,15 +15,16 @@ namespace easel {
 struct StableDiffusion;
 
 struct ModelRequest {
-  std::filesystem::path model;   // file or diffusers folder
-  std::filesystem::path config;  // as in LoadOptions
-  std::filesystem::path default_config;
-  std::filesystem::path vocabulary;
-  std::filesystem::path vae;
+  std::filesystem::path model;     // file or diffusers folder
+  std::filesystem::path config{};  // as in LoadOptions
+  std::filesystem::path default_config{};
+  std::filesystem::path vocabulary{};
+  std::filesystem::path vae{};
+  std::vector<std::filesystem::path> embeddings{};  // files and folders, as read_embeddings() takes
   bool use_ema = false;
   std::string device = "auto";  // auto, cpu, cuda, cuda:N; auto is a CUDA device if there is one
   std::string dtype = "auto";   // auto, float32, float16, bfloat16; auto: float16 on CUDA
-  Log log;
+  Log log{};
 };
 
 // Throws Error (Usage) where the device or the dtype is no such name, and Error where the device is

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <easel/pipeline/sampler_tuning.h>
+#include <easel/text/prompt_weights.h>
 
 namespace easel {
 
@@ -25,9 +26,10 @@ struct PictureSettings {
   std::string sampler = "ddim";  // as find_sampler_and_spacing() takes it
   std::string schedule;  // as make_plan() takes it: a name or a list; "": the sampler name's own
   int64_t steps = 50;
-  std::optional<double> eta;  // nullopt: the sampler's own
-  double scale = 7.5;         // classifier-free guidance, >= 0; 1 turns it off
-  int64_t clip_skip = 1;      // 1: the model's own
+  std::optional<double> eta;              // nullopt: the sampler's own
+  double scale = 7.5;                     // classifier-free guidance, >= 0; 1 turns it off
+  int64_t clip_skip = 1;                  // 1: the model's own
+  Weighting weighting = Weighting::None;  // who reads the prompts
   SamplerTuning tuning{};
   PixelRounding pixel_rounding = PixelRounding::Truncate;
 };
