@@ -47,7 +47,7 @@ class Background:
 class Scene:
     objects: tuple
     background: Background
-    arrangement: str  # single | row | column
+    arrangement: str  # single | row | column; crowd (crowd.py), which has no captions
     position: Optional[str] = None  # of a single object
 
     def to_json(self) -> dict:
@@ -97,7 +97,7 @@ def _jittered(rgb: tuple, dice: Dice) -> tuple:
     return tuple(min(255, max(0, channel + dice.integer(-4, 4))) for channel in rgb)
 
 
-def _background(dice: Dice, plain: float) -> Background:
+def drawn_background(dice: Dice, plain: float) -> Background:
     colour = dice.choose(tuple(COLOURS))
     pattern = "plain" if dice.chance(plain) else dice.choose(PATTERNS[1:])
     direction = dice.choose(("horizontal", "vertical")) if pattern == "stripes" else ""
@@ -167,7 +167,7 @@ def random_scene(dice: Dice, count: Optional[int] = None, plain: float = 0.75) -
     if count is None:
         count = dice.weighted({1: 0.55, 2: 0.35, 3: 0.1})
     while True:
-        background = _background(dice, plain)
+        background = drawn_background(dice, plain)
         scene = _single(dice, background) if count == 1 else _group(dice, background, count)
         # Two of one kind that differ in style only would be neither "two circles" nor two kinds.
         alike = all_alike(scene) and len({(thing.style, thing.size) for thing in scene.objects}) > 1

@@ -12,7 +12,7 @@ from PIL import Image
 
 from shapes.dice import Dice
 from shapes.make import example, write_dataset
-from shapes.palette import COLOURS
+from shapes.palette import COLOURS, contrasts
 from shapes.render import object_coverage, render
 from shapes.scene import (PATTERNS, SHAPES, SIZE, Scene, combination_held_out, held_out, random_scene, split_scene,
                           tests_held_out)
@@ -99,6 +99,18 @@ class SceneTest(unittest.TestCase):
                 total[window] += coverage > 0
             self.assertLessEqual(total.max(), 1, scene)
             self.assertEqual(total[0].sum() + total[-1].sum() + total[:, 0].sum() + total[:, -1].sum(), 0, scene)
+
+    def test_a_crowd_has_many_objects_and_no_captions(self):
+        counts = set()
+        for index in range(200):
+            scene, captions = example(3, "crowd", index)
+            self.assertEqual(captions, [])
+            self.assertEqual((scene, captions), example(3, "crowd", index))
+            counts.add(len(scene.objects))
+            for thing in scene.objects:
+                self.assertTrue(contrasts(thing.colour, scene.background.colour), scene)
+            self.assertEqual(render(scene).shape, (SIZE, SIZE, 3))
+        self.assertEqual(counts, set(range(2, 10)))
 
 
 if __name__ == "__main__":
