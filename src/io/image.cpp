@@ -91,7 +91,8 @@ Image read_image(const std::filesystem::path& path, int channels, int64_t max_pi
 
 Image read_upright_image(const std::filesystem::path& path, int channels, int64_t max_pixels) {
   return read(path, [&](std::string_view file, PictureFormat format) {
-    return oriented(decode(file, format, channels, max_pixels), exif_orientation(file));
+    const Image image = decode(file, format, channels, max_pixels);
+    return oriented(image, exif_orientation(file));
   });
 }
 
