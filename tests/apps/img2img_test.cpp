@@ -251,8 +251,8 @@ TEST_F(Img2ImgProgram, RefusesWhatIsNoPicture) {
   const std::string whole = test::file_bytes(folder_ / "in.png");
   refuses("cut.png", whole.substr(0, whole.size() / 2), "truncated");
   std::string huge = whole;
-  huge.replace(16, 8, std::string("\0\1\0\0\0\1\0\0", 8));
-  refuses("huge.png", huge, "65536x65536");
+  huge.replace(16, 8, std::string("\0\0\x42\x68\0\0\x42\x68", 8));
+  refuses("huge.png", huge, "17000x17000");
   const ProcessResult missing = draw({"--init-img", "none.png"});
   EXPECT_EQ(missing.code, 1);
   expect_in(missing.err, "none.png");
