@@ -226,15 +226,22 @@ TEST(Txt2Img, ZeroTerminalSnrIsForModelsOfV) {
       at::equal(latents(test::tiny_model(EASEL_CLIP_VOCABULARY, at::kFloat, config)), asked));
 }
 
-TEST(Txt2Img, EverySamplerDraws) {
+TEST(Txt2Img, EverySamplerDrawsTheSameOnOneThreadAndOnTwo) {
+  const int threads = at::get_num_threads();
   for (const SamplerInfo& sampler : samplers()) {
     if (sampler.name == "ddpm") continue;  // its own test: all the model's steps
+    SCOPED_TRACE(sampler.name);
     Txt2ImgRequest request = small_request({"a cat"});
     request.settings.sampler = sampler.name;
-    const Txt2ImgResult result = draw(request, {3});
-    EXPECT_EQ(result.images.size(), 1u) << sampler.name;
-    EXPECT_TRUE(at::isfinite(result.latents_BCHW).all().item<bool>()) << sampler.name;
+    at::set_num_threads(1);
+    const Txt2ImgResult one = draw(request, {3});
+    at::set_num_threads(2);
+    const Txt2ImgResult two = draw(request, {3});
+    EXPECT_EQ(one.images.size(), 1u);
+    EXPECT_TRUE(at::isfinite(one.latents_BCHW).all().item<bool>());
+    test::expect_close(two.latents_BCHW, one.latents_BCHW, 1e-3);
   }
+  at::set_num_threads(threads);
 }
 
 TEST(Txt2Img, HalfPrecisionIsNearFloat32) {
