@@ -46,10 +46,24 @@ class Given {
  public:
   bool has(std::string_view name) const { return names_.contains(name); }
   void add(std::string_view name) { names_.emplace(name); }
+  void remove(std::string_view name) {
+    if (const auto found = names_.find(name); found != names_.end()) names_.erase(found);
+  }
 
  private:
   std::set<std::string, std::less<>> names_;
 };
+
+// The option of this name or alias, without dashes; nullptr where there is none. After one dash
+// only one-letter names are meant.
+const Option* find_option(std::span<const Option> options, std::string_view name,
+                          bool one_dash = false);
+
+// Throws Error (Usage) with the nearest of the known names.
+[[noreturn]] void fail_unknown_option(std::span<const Option> options, std::string_view name);
+
+// Gives the option its value; `name` is how it was written. Throws Error (Usage).
+void assign_option(const Option& option, std::string_view name, std::string_view value);
 
 // Reads the arguments (without the program's name) into the options' fields. Throws Error (Usage)
 // on an unknown option (with the nearest known ones), a missing or malformed value, or a stray

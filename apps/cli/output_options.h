@@ -61,6 +61,8 @@ struct OutputOptions {
   std::filesystem::path save_latents{};
   bool no_metadata = false;
   bool overwrite = false;
+  bool resume = false;
+  bool continue_on_error = true;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -102,6 +104,17 @@ struct OutputOptions {
                                     .group = group,
                                     .help = "let -o and --save-latents replace a file",
                                     .setting = false});
+    visit(self.resume,
+          FieldInfo{.name = "resume",
+                    .group = group,
+                    .help = "draw only what the folder's manifest.jsonl does not have yet",
+                    .setting = false});
+    visit(self.continue_on_error,
+          FieldInfo{.name = "continue-on-error",
+                    .group = group,
+                    .help = "go on where one of several batches fails, and end with 1; it is on, "
+                            "=false turns it off",
+                    .setting = false});
   }
 };
 

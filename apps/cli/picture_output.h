@@ -2,12 +2,15 @@
 // standard output, or nowhere.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <easel/pipeline/run.h>
 
+#include "cli/manifest.h"
 #include "cli/output_files.h"
 #include "cli/picture_writer.h"
 #include "cli/settings_text.h"
@@ -20,9 +23,13 @@ void prepare_output(const OutputOptions& options);
 
 class PictureOutput {
  public:
-  // `made` holds what all pictures have in common. The terminal must outlive this.
-  PictureOutput(MadeWith made, Terminal& terminal);
+  // The grid has `per_row` pictures in a row. The terminal must outlive this.
+  PictureOutput(OutputOptions options, int64_t per_row, Terminal& terminal);
 
+  // `made` is what the pictures that follow have in common.
+  void start(MadeWith made);
+  // Whether a picture of this batch is not there yet; those that are, are taken as they are.
+  bool wants(const RunRequest& request, size_t batch, int64_t first);
   // Takes one picture of the run. Throws what writing an earlier one threw.
   void add(RunPicture&& picture);
   // Throws what writing threw, so that a run whose pictures cannot be kept ends.
@@ -30,13 +37,25 @@ class PictureOutput {
   // Writes the grid and waits for all files.
   void finish();
 
- private:
-  void write(const Image& image, const MadeWith& made);
+  int64_t num_kept() const { return num_kept_; }
 
-  MadeWith made_;
+ private:
+  MadeWith made_with(const RunPicture& picture) const;
+  void write(const Image& image, const MadeWith& made);
+  void write_grid();
+  void keep(const std::string& id, const Image* image);
+
+  OutputOptions options_;
+  int64_t per_row_;
   Terminal& terminal_;
+  std::optional<MadeWith> made_;
+  std::optional<MadeWith> grid_made_;
   std::optional<NumberedFiles> samples_;
+  std::optional<Manifest> manifest_;
+  std::map<int64_t, Image> there_;  // pictures of the batch at hand that were there before
+  int64_t num_kept_ = 0;
   std::vector<Image> grid_;
+  std::string ids_;       // of all pictures, which together are the grid's
   PictureWriter writer_;  // last: it stops before what its jobs use goes away
 };
 

@@ -32,7 +32,8 @@ struct PromptOptions {
                     .group = group,
                     .help =
                         "prompts instead of --prompt, one a line, in batches of n_samples; '-' is "
-                        "the standard input",
+                        "the standard input; a line may have options of its own (TEXT -n 2 --steps "
+                        "20) or be a JSON object",
                     .value = "FILE",
                     .setting = false});
     visit(
