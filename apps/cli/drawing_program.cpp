@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <easel/base/error.h>
@@ -14,6 +16,7 @@
 #include "cli/jobs.h"
 #include "cli/model_defaults.h"
 #include "cli/picture_output.h"
+#include "cli/saved_settings.h"
 #include "cli/terminal.h"
 
 namespace easel::cli {
@@ -78,6 +81,63 @@ void report_memory(const StableDiffusion& model, Terminal& terminal) {
   terminal.log(LogLevel::Debug, text);
 }
 
+// The picture whose settings are to be taken; may be none.
+const std::filesystem::path& saved_in(const DrawingOptions& options) {
+  return options.output.verify.empty() ? options.prompt.from_image : options.output.verify;
+}
+
+// Takes over what a picture was made with. Returns its model's name.
+std::string take_saved_settings(const DrawingProgram& program, Terminal& terminal) {
+  const std::filesystem::path& path = saved_in(program.options);
+  if (path.empty()) return {};
+  const SavedSettings saved = apply_saved_settings(path, program.list, program.given);
+  if (!saved.left_out.empty()) {
+    terminal.log(LogLevel::Warning, fmt::format("{} was made with what is not taken over: {}",
+                                                path.string(), fmt::join(saved.left_out, ", ")));
+  }
+  return saved.model;
+}
+
+// A1111 and stable-diffusion.cpp differ in whether the name has its extension.
+void warn_of_other_model(const std::string& saved, const std::string& own, Terminal& terminal) {
+  const auto stem = [](const std::string& name) {
+    return std::filesystem::path(name).filename().stem().string();
+  };
+  if (saved.empty() || saved == own || stem(saved) == own || saved == stem(own)) return;
+  terminal.log(LogLevel::Warning, fmt::format("the picture was made with the model '{}', and this "
+                                              "is '{}'",
+                                              printable(saved, 60), own));
+}
+
+// Returns the exit code.
+int report_difference(const std::filesystem::path& path, const Image& drawn) {
+  const Image kept = read_image(path);
+  if (kept.width != drawn.width || kept.height != drawn.height) {
+    print_stdout(fmt::format("{}: it is {}x{}, and {}x{} when made again\n", path.string(),
+                             kept.width, kept.height, drawn.width, drawn.height));
+    return 1;
+  }
+  const size_t num = kept.pixels.size() / 3;
+  size_t num_different = 0;
+  int most = 0;
+  for (size_t pixel = 0; pixel < num; ++pixel) {
+    int difference = 0;
+    for (size_t i = 3 * pixel; i < 3 * pixel + 3; ++i) {
+      difference = std::max(difference, std::abs(int{kept.pixels[i]} - int{drawn.pixels[i]}));
+    }
+    num_different += difference > 0 ? 1 : 0;
+    most = std::max(most, difference);
+  }
+  if (num_different == 0) {
+    print_stdout(fmt::format("{}: the same, pixel for pixel\n", path.string()));
+    return 0;
+  }
+  print_stdout(fmt::format(
+      "{}: {} of {} pixels differ ({:.3g} %), by at most {} of 255\n", path.string(), num_different,
+      num, 100.0 * static_cast<double>(num_different) / static_cast<double>(num), most));
+  return 1;
+}
+
 // The jobs of a run, one after another, and what has become of them.
 class JobRun {
  public:
@@ -131,6 +191,7 @@ class JobRun {
       first_batch_ += static_cast<int64_t>(job.batches.size());
     }
     output.finish();
+    if (!asked.verify.empty()) return report_difference(asked.verify, output.verified());
     if (output.num_kept() > 0) {
       terminal_.log(LogLevel::Info, fmt::format("{} of {} pictures were there already",
                                                 output.num_kept(), num_pictures_));
@@ -149,6 +210,9 @@ class JobRun {
           "-o names one file, and this would be {} pictures (n_samples {}, n_iter {}): use "
           "--outdir",
           num_pictures_, options.batch.n_samples, options.batch.n_iter);
+    }
+    if (!options.output.verify.empty() && num_pictures_ != 1) {
+      fail_usage("--verify draws one picture, and this would be {}", num_pictures_);
     }
     if (!options.output.save_latents.empty() && jobs_.size() > 1) {
       fail_usage("--save-latents writes one file, and these pictures differ in their options");
@@ -255,8 +319,9 @@ class JobRun {
 
 int draw(const DrawingProgram& program) {
   const DrawingOptions& options = program.options;
-  const PictureSettings settings = settle(program);
   Terminal terminal(style_of(options.messages, program.given), lowest_level(options.messages));
+  const std::string made_with = take_saved_settings(program, terminal);
+  const PictureSettings settings = settle(program);
 
   check_device(options.device.device, options.device.dtype);
   set_threads(options.device.threads);
@@ -276,6 +341,7 @@ int draw(const DrawingProgram& program) {
   prepare_output(options.output);
 
   const auto model = open(options, found.path, config, data, terminal.callback());
+  warn_of_other_model(made_with, summarize(*model).name, terminal);
   if (!found.notice.empty()) terminal.log(LogLevel::Warning, found.notice);
   const int code = run.draw(*model);
   report_memory(*model, terminal);

@@ -61,6 +61,7 @@ struct OutputOptions {
   std::filesystem::path save_latents{};
   bool no_metadata = false;
   bool overwrite = false;
+  std::filesystem::path verify{};
   bool resume = false;
   bool continue_on_error = true;
 
@@ -98,12 +99,19 @@ struct OutputOptions {
                                        .setting = false});
     visit(self.no_metadata, FieldInfo{.name = "no-metadata",
                                       .group = group,
-                                      .help = "leave the settings out of the PNG files",
+                                      .help = "leave the settings out of the files",
                                       .setting = false});
     visit(self.overwrite, FieldInfo{.name = "overwrite",
                                     .group = group,
                                     .help = "let -o and --save-latents replace a file",
                                     .setting = false});
+    visit(self.verify,
+          FieldInfo{.name = "verify",
+                    .group = group,
+                    .help = "draw the picture in FILE again, write nothing, and say how "
+                            "the two differ; ends with 1 where they do",
+                    .value = "FILE",
+                    .setting = false});
     visit(self.resume,
           FieldInfo{.name = "resume",
                     .group = group,

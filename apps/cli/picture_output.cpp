@@ -5,6 +5,7 @@
 
 #include <easel/base/error.h>
 #include <easel/io/file.h>
+#include <easel/io/jpeg_text.h>
 
 namespace easel::cli {
 namespace {
@@ -12,7 +13,9 @@ namespace {
 std::vector<std::byte> encode(const Image& image, const MadeWith& made) {
   const OutputOptions& output = made.drawing.output;
   const std::string extension = std::filesystem::path(output.file).extension().string();
-  if (extension == ".jpg" || extension == ".jpeg") return encode_jpeg(image);
+  if (extension == ".jpg" || extension == ".jpeg") {
+    return with_jpeg_text(encode_jpeg(image), output.no_metadata ? "" : parameters_text(made));
+  }
   return encode_png(image, output.no_metadata ? PngText() : settings_text(made));
 }
 
@@ -37,14 +40,14 @@ void prepare_output(const OutputOptions& options) {
   if (!options.save_latents.empty()) check_writable(options.save_latents, options.overwrite);
   if (options.file == "-") return;
   if (!options.file.empty()) return check_writable(options.file, options.overwrite);
-  if (options.skip_save && options.skip_grid) return;
+  if (!options.verify.empty() || (options.skip_save && options.skip_grid)) return;
   prepare_folder(options.outdir);
   if (!options.skip_save) prepare_folder(options.outdir / "samples");
 }
 
 PictureOutput::PictureOutput(OutputOptions options, int64_t per_row, Terminal& terminal)
     : options_(std::move(options)), per_row_(per_row), terminal_(terminal) {
-  if (!options_.file.empty()) return;
+  if (!options_.file.empty() || !options_.verify.empty()) return;
   if (!options_.skip_save) samples_.emplace(options_.outdir / "samples", "", 5, ".png");
   if (!options_.skip_save || !options_.skip_grid)
     manifest_.emplace(options_.outdir, options_.resume);
@@ -106,6 +109,10 @@ void PictureOutput::write(const Image& image, const MadeWith& made) {
 }
 
 void PictureOutput::add(RunPicture&& picture) {
+  if (!options_.verify.empty()) {
+    verified_ = std::move(picture.image);
+    return;
+  }
   MadeWith made = made_with(picture);
   keep(options_.skip_grid ? std::string() : picture_id(made), &picture.image);
   if (!samples_ && options_.file.empty()) return;

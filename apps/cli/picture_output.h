@@ -37,6 +37,8 @@ class PictureOutput {
   // Writes the grid and waits for all files.
   void finish();
 
+  // The picture of --verify.
+  const Image& verified() const { return verified_; }
   int64_t num_kept() const { return num_kept_; }
 
  private:
@@ -54,6 +56,7 @@ class PictureOutput {
   std::optional<Manifest> manifest_;
   std::map<int64_t, Image> there_;  // pictures of the batch at hand that were there before
   int64_t num_kept_ = 0;
+  Image verified_;
   std::vector<Image> grid_;
   std::string ids_;       // of all pictures, which together are the grid's
   PictureWriter writer_;  // last: it stops before what its jobs use goes away

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,7 @@ struct PromptOptions {
   std::string prompt = "a painting of a virus monster playing guitar";
   std::string negative_prompt;
   std::string from_file;
+  std::filesystem::path from_image;
   int64_t clip_skip = 1;
 
   template <class Self, class Visit>
@@ -36,6 +38,14 @@ struct PromptOptions {
                         "20) or be a JSON object",
                     .value = "FILE",
                     .setting = false});
+    visit(
+        self.from_image,
+        FieldInfo{.name = "from-image",
+                  .group = group,
+                  .help = "draw with the settings that FILE carries (a PNG or JPEG of Easel, A1111 "
+                          "or stable-diffusion.cpp); other options win",
+                  .value = "FILE",
+                  .setting = false});
     visit(
         self.clip_skip,
         FieldInfo{.name = "clip-skip",

@@ -167,6 +167,38 @@ TEST_F(BatchProgram, ResumesOneStreamOfNumbers) {
   EXPECT_EQ(read_image(folder_ / "out/samples/00002.png").pixels, last);
 }
 
+TEST_F(BatchProgram, MakesAPictureAgainFromItsOwnText) {
+  ASSERT_EQ(draw({"--prompt", "a cat", "-n", "dog", "--sampler", "euler_a", "--seed", "7",
+                  "--n_samples", "1", "--n_iter", "2"})
+                .code,
+            0);
+  const std::string second = (folder_ / "out/samples/00001.png").string();
+  const std::vector<std::string> model = {
+      "--ckpt", batch_model().string(), "--device", "cpu", "--threads", "1"};
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), model.begin(), model.end());
+    return test::run_process(std::string(EASEL_BINARY_DIR) + "/bin/txt2img", more,
+                             {.folder = folder_.path(), .input = {}, .on_error_text = {}});
+  };
+  const ProcessResult same = run({"--verify", second});
+  EXPECT_EQ(same.code, 0) << same.err;
+  expect_in(same.out, "the same, pixel for pixel");
+  const ProcessResult other = run({"--verify", second, "--seed", "9"});
+  EXPECT_EQ(other.code, 1) << other.err;
+  expect_in(other.out, "pixels differ");
+  EXPECT_FALSE(fs::exists(folder_ / "outputs"));
+
+  ASSERT_EQ(run({"--from-image", second, "-o", "again.png"}).code, 0);
+  EXPECT_EQ(read_image(folder_ / "again.png").pixels, read_image(second).pixels);
+  ASSERT_EQ(run({"--from-image", second, "-o", "more.jpg", "--steps", "3"}).code, 0);
+  // A1111's text in the JPEG is enough, too.
+  ASSERT_EQ(run({"--from-image", "more.jpg", "-o", "more.png"}).code, 0);
+  expect_in(read_png_text(folder_ / "more.png")[0].second,
+            "a cat\nNegative prompt: dog\nSteps: 3, Sampler: euler_a");
+  EXPECT_EQ(run({"--from-image", "none.png", "-o", "x.png"}).code, 1);
+  EXPECT_EQ(run({"--verify", second, "-o", "x.png"}).code, 2);
+}
+
 TEST_F(BatchProgram, RefusesToResumeWhatLeavesNoManifest) {
   EXPECT_EQ(draw({"--resume", "--skip_save"}).code, 2);
   EXPECT_EQ(draw({"--resume", "--save-latents", "z.npy"}).code, 2);
