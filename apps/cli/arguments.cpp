@@ -124,6 +124,7 @@ void assign_option(const Option& option, std::string_view name, std::string_view
 Given parse_arguments(std::span<const Option> options, std::span<const char* const> arguments,
                       std::vector<std::string>* positional) {
   Given given;
+  const Option* list = nullptr;  // the option of the argument before, where it is one
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view argument = arguments[i];
     const Split split = split_argument(options, argument);
@@ -131,6 +132,10 @@ Given parse_arguments(std::span<const Option> options, std::span<const char* con
       if (argument.size() > 1 && argument[0] == '-') fail_unknown_option(options, split.name);
       if (positional != nullptr) {
         positional->emplace_back(argument);
+        continue;
+      }
+      if (list != nullptr) {
+        assign_option(*list, "--" + std::string(list->info.name), argument);
         continue;
       }
       fail_usage(
@@ -152,6 +157,7 @@ Given parse_arguments(std::span<const Option> options, std::span<const char* con
     }
     assign_option(*split.option, split.name, *value);
     given.add(split.option->info.name);
+    list = split.option->is_list ? split.option : nullptr;
   }
   return given;
 }

@@ -3,7 +3,8 @@
 //   --name VALUE, --name=VALUE, -n VALUE, -nVALUE, --flag, --flag=false
 //
 // '-' and '_' are the same in a name. A value is taken as it stands, whatever it looks like, unless
-// it is itself the name of an option. An option given twice has the last value; lists grow.
+// it is itself the name of an option. An option given twice has the last value; lists grow, and
+// take the values behind their first one too where no positional arguments are expected.
 #pragma once
 
 #include <functional>
@@ -21,6 +22,7 @@ namespace easel::cli {
 struct Option {
   FieldInfo info;
   bool is_flag = false;
+  bool is_list = false;
   std::string_view kind;                         // what its value is called in a message
   std::string default_text;                      // "" where there is none
   std::function<bool(std::string_view)> assign;  // false where the text is no such value
@@ -34,6 +36,7 @@ std::vector<Option> options_of(Options& options) {
     list.push_back(
         {.info = info,
          .is_flag = is_flag,
+         .is_list = std::is_same_v<std::remove_cvref_t<decltype(field)>, std::vector<std::string>>,
          .kind = field_kind(field),
          .default_text = is_flag ? std::string() : field_text(field),
          .assign = [&field](std::string_view text) { return parse_field(text, field); }});

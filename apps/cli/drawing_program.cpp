@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -141,9 +142,11 @@ int report_difference(const std::filesystem::path& path, const Image& drawn) {
 // The jobs of a run, one after another, and what has become of them.
 class JobRun {
  public:
-  JobRun(const DrawingProgram& program, std::vector<Job> jobs, Terminal& terminal)
+  JobRun(const DrawingProgram& program, std::vector<Job> jobs, std::optional<SheetWords> words,
+         Terminal& terminal)
       : program_(program),
         jobs_(std::move(jobs)),
+        words_(std::move(words)),
         terminal_(terminal),
         restore_(program.remember()),
         output_options_(program.options.output) {
@@ -178,7 +181,7 @@ class JobRun {
     const ModelSummary summary = summarize(model);
     const OutputOptions& asked = output_options_;
     PictureOutput output(asked, asked.n_rows > 0 ? asked.n_rows : program_.options.batch.n_samples,
-                         terminal_);
+                         words_, terminal_);
     for (const Job& job : jobs_) {
       try {
         if (!job.error.empty()) throw Error(job.error);
@@ -304,6 +307,7 @@ class JobRun {
 
   const DrawingProgram& program_;
   std::vector<Job> jobs_;
+  std::optional<SheetWords> words_;
   Terminal& terminal_;
   std::function<void()> restore_;
   const OutputOptions output_options_;
@@ -332,10 +336,13 @@ int draw(const DrawingProgram& program) {
       find_model(options.model.ckpt.empty() ? options.model.model : options.model.ckpt, data);
   apply_model_defaults(found.path, program.defaults, program.given);
   settle(program);
+  std::optional<Sweep> sweep = read_sweep(options, program.list, program.given);
+  std::optional<SheetWords> words;
+  if (sweep) words = {.columns = sweep->columns, .rows = sweep->rows};
   JobRun run(program,
-             make_jobs(read_lines(options, program.list), options.prompt.prompt,
-                       options.batch.n_samples, options.batch.n_iter),
-             terminal);
+             make_jobs(sweep ? sweep->cells : read_lines(options, program.list),
+                       options.prompt.prompt, options.batch.n_samples, options.batch.n_iter),
+             std::move(words), terminal);
   run.check_jobs();
   const std::filesystem::path config = find_config(options.model.config, data);
   prepare_output(options.output);

@@ -30,6 +30,26 @@ RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
           .overwrite = options.output.overwrite};
 }
 
+std::optional<Sweep> read_sweep(const DrawingOptions& options, std::span<const Option> list,
+                                const Given& given) {
+  const PromptOptions& prompt = options.prompt;
+  const int asked = (prompt.prompt_matrix.empty() ? 0 : 1) + (prompt.xy.empty() ? 0 : 1);
+  if (asked == 0) return std::nullopt;
+  if (asked > 1 || !prompt.from_file.empty()) {
+    fail_usage("--prompt-matrix, --xy and --from-file each say what is drawn: choose one");
+  }
+  if (given.has("n_iter") && options.batch.n_iter != 1) {
+    fail_usage(
+        "a sheet has one picture a cell, so --n_iter {} has no meaning; make another with "
+        "another --seed",
+        options.batch.n_iter);
+  }
+  Sweep sweep = prompt.xy.empty() ? prompt_matrix(prompt.prompt_matrix)
+                                  : xy_sweep(prompt.xy, prompt.prompt, list);
+  set_seed(sweep, options.noise.seed);
+  return sweep;
+}
+
 std::vector<PromptLine> read_lines(const DrawingOptions& options, std::span<const Option> list) {
   if (!options.prompt.from_file.empty()) return read_prompt_file(options.prompt.from_file, list);
   return std::vector<PromptLine>(static_cast<size_t>(options.batch.n_samples));

@@ -6,6 +6,7 @@
 #include <easel/base/error.h>
 #include <easel/io/file.h>
 #include <easel/io/jpeg_text.h>
+#include <easel/io/sheet.h>
 
 namespace easel::cli {
 namespace {
@@ -45,8 +46,12 @@ void prepare_output(const OutputOptions& options) {
   if (!options.skip_save) prepare_folder(options.outdir / "samples");
 }
 
-PictureOutput::PictureOutput(OutputOptions options, int64_t per_row, Terminal& terminal)
-    : options_(std::move(options)), per_row_(per_row), terminal_(terminal) {
+PictureOutput::PictureOutput(OutputOptions options, int64_t per_row,
+                             std::optional<SheetWords> words, Terminal& terminal)
+    : options_(std::move(options)),
+      per_row_(per_row),
+      words_(std::move(words)),
+      terminal_(terminal) {
   if (!options_.file.empty() || !options_.verify.empty()) return;
   if (!options_.skip_save) samples_.emplace(options_.outdir / "samples", "", 5, ".png");
   if (!options_.skip_save || !options_.skip_grid)
@@ -125,9 +130,14 @@ void PictureOutput::write_grid() {
   if (!same_size(grid_)) {
     return terminal_.log(LogLevel::Info, "the pictures differ in size: there is no grid of them");
   }
+  if (words_ && grid_.size() != words_->columns.size() * words_->rows.size()) {
+    return terminal_.log(LogLevel::Info, "pictures of the sheet are missing: there is no grid");
+  }
   const std::string id = text_id("grid " + ids_);
   if (manifest_->take(id)) return;
-  writer_.push([this, id, grid = make_grid(grid_, static_cast<int>(per_row_))] {
+  writer_.push([this, id,
+                grid = words_ ? make_sheet(grid_, words_->columns, words_->rows)
+                              : make_grid(grid_, static_cast<int>(per_row_))] {
     NumberedFiles grids(options_.outdir, "grid-", 4, ".png");
     const auto path = manifest_->write(grids, encode(grid, *grid_made_), id, {});
     terminal_.saved(path.string(), grid_made_->seed);

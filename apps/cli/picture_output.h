@@ -21,10 +21,17 @@ namespace easel::cli {
 // Sees that everything can be written; makes the output folder. Throws Error.
 void prepare_output(const OutputOptions& options);
 
+struct SheetWords {
+  std::vector<std::string> columns;
+  std::vector<std::string> rows;
+};
+
 class PictureOutput {
  public:
-  // The grid has `per_row` pictures in a row. The terminal must outlive this.
-  PictureOutput(OutputOptions options, int64_t per_row, Terminal& terminal);
+  // The grid has `per_row` pictures in a row, or the words of a sheet at its columns and rows. The
+  // terminal must outlive this.
+  PictureOutput(OutputOptions options, int64_t per_row, std::optional<SheetWords> words,
+                Terminal& terminal);
 
   // `made` is what the pictures that follow have in common.
   void start(MadeWith made);
@@ -49,6 +56,7 @@ class PictureOutput {
 
   OutputOptions options_;
   int64_t per_row_;
+  std::optional<SheetWords> words_;
   Terminal& terminal_;
   std::optional<MadeWith> made_;
   std::optional<MadeWith> grid_made_;

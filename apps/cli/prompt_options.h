@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <easel/base/fields.h>
 
@@ -16,6 +17,8 @@ struct PromptOptions {
   std::string negative_prompt;
   std::string from_file;
   std::filesystem::path from_image;
+  std::string prompt_matrix;
+  std::vector<std::string> xy;
   int64_t clip_skip = 1;
 
   template <class Self, class Visit>
@@ -46,6 +49,22 @@ struct PromptOptions {
                           "or stable-diffusion.cpp); other options win",
                   .value = "FILE",
                   .setting = false});
+    visit(self.prompt_matrix,
+          FieldInfo{.name = "prompt-matrix",
+                    .group = group,
+                    .help =
+                        "instead of --prompt: \"a house|in snow|at night\" is the first part with "
+                        "every choice of the others, in one sheet",
+                    .value = "TEXT",
+                    .setting = false});
+    visit(self.xy,
+          FieldInfo{.name = "xy",
+                    .group = group,
+                    .help = "a sheet of pictures that differ in one or two options: "
+                            "\"x:sampler=ddim,plms\" \"y:scale=5,7.5\"; x:prompt:OLD=NEW,NEWER "
+                            "replaces words of the prompt",
+                    .value = "AXIS",
+                    .setting = false});
     visit(
         self.clip_skip,
         FieldInfo{.name = "clip-skip",

@@ -199,6 +199,28 @@ TEST_F(BatchProgram, MakesAPictureAgainFromItsOwnText) {
   EXPECT_EQ(run({"--verify", second, "-o", "x.png"}).code, 2);
 }
 
+TEST_F(BatchProgram, DrawsSheets) {
+  const ProcessResult xy =
+      draw({"--prompt", "a cat", "--xy", "x:sampler=ddim,euler,no-such", "y:prompt:cat=dog,fox"});
+  EXPECT_EQ(xy.code, 1) << xy.err;
+  expect_in(xy.err, "cell 3,2: unknown sampler 'no-such'");
+  expect_in(xy.err, "2 of 6 pictures could not be drawn");
+  EXPECT_FALSE(fs::exists(folder_ / "out/grid-0000.png"));
+  const auto made = settings();
+  ASSERT_EQ(made.size(), 4u);
+  EXPECT_EQ(made[3]["prompt"], "a fox");
+  EXPECT_EQ(made[3]["sampler"], "euler");
+  EXPECT_EQ(made[3]["picture_seed"], 42);
+
+  ASSERT_EQ(draw({"--prompt-matrix", "a cat|in snow|at night", "--outdir", "matrix"}).code, 0);
+  EXPECT_EQ(settings("matrix/samples")[3]["prompt"], "a cat, in snow, at night");
+  const Image sheet = read_image(folder_ / "matrix/grid-0000.png");
+  EXPECT_GT(sheet.width, 2 * 40);
+  EXPECT_GT(sheet.height, 2 * 40 + 24);
+  EXPECT_EQ(draw({"--xy", "x:seed=1,2", "--from-file", "p.txt"}).code, 2);
+  EXPECT_EQ(draw({"--xy", "x:seed=1,2", "--n_iter", "3"}).code, 2);
+}
+
 TEST_F(BatchProgram, RefusesToResumeWhatLeavesNoManifest) {
   EXPECT_EQ(draw({"--resume", "--skip_save"}).code, 2);
   EXPECT_EQ(draw({"--resume", "--save-latents", "z.npy"}).code, 2);
