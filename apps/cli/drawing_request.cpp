@@ -21,6 +21,7 @@ RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
                         std::vector<std::vector<std::string>> batches) {
   return {.batches = std::move(batches),
           .settings = std::move(settings),
+          .init = {},
           .seed = static_cast<uint64_t>(options.noise.seed),
           .rng = options.noise.rng,
           .seeding = options.noise.seeding == "batch" ? Seeding::Batch : Seeding::Image,

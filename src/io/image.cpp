@@ -11,30 +11,22 @@
 #include <stb/stb_image_write.h>
 
 #include <easel/base/error.h>
+#include <easel/io/edit.h>
 #include <easel/io/file.h>
 
+#include "exif.h"
 #include "image_check.h"
 #include "path_text.h"
-#include "png_chunks.h"
+#include "picture_whole.h"
 #include "sniff.h"
 
 namespace easel {
 namespace {
 
-// stb decodes what there is of a damaged file; this finds the damage first.
-void check_whole(std::string_view file) {
-  if (file.starts_with(kPngSignature)) {
-    png_chunks(file);
-  } else if (file.starts_with("\xff\xd8")) {
-    // Neither marker can occur within the compressed data.
-    const size_t last_scan = file.rfind("\xff\xda");
-    if (last_scan == std::string_view::npos || file.find("\xff\xd9", last_scan) == file.npos) {
-      fail("the JPEG is truncated: it has no end marker");
-    }
+Image decode(std::string_view file, PictureFormat format, int channels, int64_t max_pixels) {
+  if (channels != 1 && channels != 3 && channels != 4) {
+    fail("{} channels asked for; a picture has 1, 3 or 4", channels);
   }
-}
-
-Image decode(std::string_view file, int channels, int64_t max_pixels) {
   if (file.size() > static_cast<size_t>(std::numeric_limits<int>::max())) {
     fail("it has {} bytes, more than the 2 GiB that a picture may have", file.size());
   }
@@ -42,21 +34,21 @@ Image decode(std::string_view file, int channels, int64_t max_pixels) {
   const auto length = static_cast<int>(file.size());
   Image image{.width = 0, .height = 0, .channels = channels, .pixels = {}};
   int channels_in_file = 0;
-  if (file.empty() ||
+  if (format == PictureFormat::Unknown ||
       stbi_info_from_memory(bytes, length, &image.width, &image.height, &channels_in_file) == 0) {
     // stb's reason is of no use here: it is that of the last format tried.
-    if (file.starts_with(kPngSignature) || file.starts_with("\xff\xd8\xff")) {
-      fail("its header is damaged, or its size is more than can be decoded");
+    if (format != PictureFormat::Unknown) {
+      fail("its header is damaged, or its kind or size is more than can be decoded");
     }
     const std::string_view guess = guess_content(std::as_bytes(std::span(file)));
-    fail("it is no picture that can be read (PNG, JPEG, BMP, PNM){}{}",
+    fail("it is no picture that can be read (PNG, JPEG, BMP, GIF, PSD, PNM, TGA){}{}",
          guess.empty() ? "" : "; it seems to be ", guess);
   }
   if (int64_t{image.width} * image.height > max_pixels) {
     fail("its size {}x{} is more than the {} pixels that are allowed", image.width, image.height,
          max_pixels);
   }
-  check_whole(file);
+  check_whole(file, format);
   const std::unique_ptr<stbi_uc, decltype(&stbi_image_free)> pixels(
       stbi_load_from_memory(bytes, length, &image.width, &image.height, &channels_in_file,
                             channels),
@@ -66,6 +58,18 @@ Image decode(std::string_view file, int channels, int64_t max_pixels) {
                       static_cast<size_t>(channels);
   image.pixels.assign(pixels.get(), pixels.get() + size);
   return image;
+}
+
+// What `take` makes of the file's bytes and their format; errors name the file.
+template <class Take>
+Image read(const std::filesystem::path& path, Take take) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
+  try {
+    const std::string_view bytes = as_text(file->bytes());
+    return take(bytes, picture_format(bytes, path.extension().string()));
+  } catch (const Error& error) {
+    fail("cannot read the picture '{}': {}", path_text(path), error.what());
+  }
 }
 
 // As torchvision does: a grid of grey pictures has three channels.
@@ -80,15 +84,16 @@ Image as_color(const Image& image) {
 }  // namespace
 
 Image read_image(const std::filesystem::path& path, int channels, int64_t max_pixels) {
-  if (channels != 1 && channels != 3 && channels != 4) {
-    fail("read_image: {} channels asked for; a picture has 1, 3 or 4", channels);
-  }
-  const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
-  try {
-    return decode(as_text(file->bytes()), channels, max_pixels);
-  } catch (const Error& error) {
-    fail("cannot read the picture '{}': {}", path_text(path), error.what());
-  }
+  return read(path, [&](std::string_view file, PictureFormat format) {
+    return decode(file, format, channels, max_pixels);
+  });
+}
+
+Image read_upright_image(const std::filesystem::path& path, int channels, int64_t max_pixels) {
+  return read(path, [&](std::string_view file, PictureFormat format) {
+    const Image image = decode(file, format, channels, max_pixels);
+    return oriented(image, exif_orientation(file));
+  });
 }
 
 std::vector<std::byte> encode_jpeg(const Image& image, int quality) {

@@ -34,6 +34,30 @@ Image to_image(const Tensor& x_CHW, PixelRounding rounding) {
           .pixels = {first, first + bytes_HWC.numel()}};
 }
 
+Tensor from_image(const Image& image) {
+  if (image.channels != 3) fail("a picture to encode is RGB; got {} channels", image.channels);
+  const Tensor bytes_HWC = at::from_blob(const_cast<uint8_t*>(image.pixels.data()),
+                                         {image.height, image.width, 3}, at::kByte);
+  return bytes_HWC.permute({2, 0, 1}).unsqueeze(0).to(at::kFloat).div(255).mul_(2).sub_(1);
+}
+
+Posterior encode_pictures(const StableDiffusion& model, const Tensor& x_BCHW, const Log& log) {
+  const c10::InferenceMode inference;
+  const Tensor x = x_BCHW.to(model.device);
+  Posterior posterior = model.autoencoder.encode(x.to(model.dtype));
+  if (model.dtype != at::kFloat && !all_finite(posterior.mean_BCHW)) {
+    say(log, LogLevel::Warning,
+        fmt::format("the autoencoder overflowed in {}: encoding in float32",
+                    dtype_name(model.dtype)));
+    posterior = in_float32(model.autoencoder).encode(x);
+  }
+  if (!all_finite(posterior.mean_BCHW)) {
+    fail("the autoencoder gave NaN or infinity for the picture; its weights may be damaged");
+  }
+  return {.mean_BCHW = posterior.mean_BCHW.to(at::kFloat),
+          .logvar_BCHW = posterior.logvar_BCHW.to(at::kFloat)};
+}
+
 std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& latents_BCHW,
                                   PixelRounding rounding, const Log& log) {
   const c10::InferenceMode inference;

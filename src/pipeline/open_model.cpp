@@ -47,11 +47,15 @@ std::shared_ptr<const StableDiffusion> open_model(const ModelRequest& request) {
 }
 
 ModelSummary summarize(const StableDiffusion& model) {
+  const int64_t factor = model.config.autoencoder.downsampling();
+  const auto num_halvings = static_cast<int64_t>(model.config.unet.channel_mult.size()) - 1;
   return {.name = model.name,
           .device = model.device.str(),
           .dtype = dtype_name(model.dtype),
           .latent_channels = model.config.autoencoder.embed_dim,
-          .downsampling = model.config.autoencoder.downsampling()};
+          .downsampling = factor,
+          .size_unit = factor * size_multiple(model.config.unet),
+          .best_size_unit = factor << num_halvings};
 }
 
 int64_t peak_device_memory(const StableDiffusion& model) {

@@ -1,6 +1,7 @@
 #include "easel/pipeline/run.h"
 
-#include <optional>
+#include <memory>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -8,6 +9,7 @@
 #include <easel/checkpoint/stable_diffusion.h>
 #include <easel/diffusion/noise.h>
 #include <easel/io/tensor_file.h>
+#include <easel/pipeline/img2img.h>
 #include <easel/pipeline/txt2img.h>
 
 namespace easel {
@@ -94,6 +96,14 @@ class RunNoise {
     return initial_.index_select(0, at::tensor(index, at::kLong));
   }
 
+  // For a run that starts from a sample of a picture's posterior. One stream for the run: drawn
+  // once, in front of all, as CompVis encodes once. A stream a picture: undefined, each draws its
+  // own.
+  Tensor posterior(const std::vector<int64_t>& first_shape_BCHW) {
+    if (request_.seeding != Seeding::Batch || request_.init->encode != Encode::Sample) return {};
+    return shared_.draw(first_shape_BCHW);
+  }
+
  private:
   NoiseSource make_source(int64_t first_picture, int64_t num) {
     if (request_.seeding == Seeding::Batch) return NoiseSource::per_batch(shared_);
@@ -110,10 +120,52 @@ class RunNoise {
   Tensor initial_;
 };
 
+// What the batches of a run start from: nothing, or the picture, encoded once.
+class RunStart {
+ public:
+  RunStart(const StableDiffusion& model, const RunRequest& request, RunNoise& noise,
+           const std::vector<int64_t>& first_shape_BCHW, const Log& log)
+      : model_(model), request_(request) {
+    if (!request.init) return;
+    posterior_noise_ = noise.posterior(first_shape_BCHW);
+    canvas_ =
+        std::make_shared<const EncodedCanvas>(encode_canvas(model, request.init->canvas, log));
+  }
+
+  Txt2ImgResult draw(const std::vector<std::string>& prompts, Tensor initial_noise_BCHW,
+                     NoiseSource& noise, const Progress& progress) const {
+    if (!canvas_) {
+      const Txt2ImgRequest batch{.prompts = prompts,
+                                 .settings = request_.settings,
+                                 .initial_noise_BCHW = std::move(initial_noise_BCHW)};
+      return txt2img(model_, batch, noise, progress);
+    }
+    Img2ImgRequest batch{.prompts = prompts,
+                         .settings = request_.settings,
+                         .canvas = canvas_,
+                         .strength = request_.init->strength,
+                         .encode = request_.init->encode,
+                         .posterior_noise_BCHW = {},
+                         .initial_noise_BCHW = std::move(initial_noise_BCHW)};
+    if (posterior_noise_.defined()) {
+      batch.posterior_noise_BCHW =
+          posterior_noise_.narrow(0, 0, static_cast<int64_t>(prompts.size()));
+    }
+    return img2img(model_, batch, noise, progress);
+  }
+
+ private:
+  const StableDiffusion& model_;
+  const RunRequest& request_;
+  std::shared_ptr<const EncodedCanvas> canvas_;
+  Tensor posterior_noise_;
+};
+
 }  // namespace
 
 void check(const RunRequest& request) {
   check(request.settings);
+  if (request.init) check_strength(request.init->strength);
   rng_from_name(request.rng);
   if (request.batches.empty()) fail_usage("there is nothing to draw: no prompts");
   for (const auto& batch : request.batches) {
@@ -144,6 +196,7 @@ void run_pictures(const StableDiffusion& model, const RunRequest& request,
     return latent_shape(model, request.settings, static_cast<int64_t>(prompts.size()));
   };
   RunNoise noise(request, batch_shape(request.batches.front()));
+  const RunStart start(model, request, noise, batch_shape(request.batches.front()), callbacks.log);
   std::vector<Tensor> latents;
   int64_t number = 0;
   const auto draw_batch = [&](size_t b) {
@@ -157,11 +210,8 @@ void run_pictures(const StableDiffusion& model, const RunRequest& request,
                              .steps = info.steps});
         }};
     NoiseSource source = noise.source(number, batch_shape(prompts));
-    const Txt2ImgRequest batch{
-        .prompts = prompts,
-        .settings = request.settings,
-        .initial_noise_BCHW = noise.initial(number, static_cast<int64_t>(prompts.size()))};
-    Txt2ImgResult result = txt2img(model, batch, source, progress);
+    Txt2ImgResult result = start.draw(
+        prompts, noise.initial(number, static_cast<int64_t>(prompts.size())), source, progress);
     if (!request.save_latents.empty()) latents.push_back(result.latents_BCHW);
     for (size_t k = 0; k < prompts.size(); ++k, ++number) {
       if (!callbacks.on_picture) continue;

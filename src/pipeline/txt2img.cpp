@@ -1,5 +1,6 @@
 #include "easel/pipeline/txt2img.h"
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 
@@ -10,6 +11,7 @@
 #include <easel/pipeline/decode.h>
 #include <easel/pipeline/network.h>
 
+#include "draw_batch.h"
 #include "torch_errors.h"
 
 namespace easel {
@@ -52,17 +54,16 @@ Tensor encode_prompts(const StableDiffusion& model, const std::vector<std::strin
   return at::cat(contexts).to(model.dtype);
 }
 
-Guidance make_guidance(const StableDiffusion& model, const Txt2ImgRequest& request,
-                       const Log& log) {
-  const auto num = static_cast<int64_t>(request.prompts.size());
-  const int64_t clip_skip = model.config.clip_skip + request.settings.clip_skip - 1;
-  Guidance guidance{.scale = request.settings.scale, .conditional = {}, .unconditional = {}};
-  guidance.conditional.context_BTD = encode_prompts(model, request.prompts, clip_skip, log);
+Guidance make_guidance(const StableDiffusion& model, const std::vector<std::string>& prompts,
+                       const PictureSettings& settings, const Log& log) {
+  const auto num = static_cast<int64_t>(prompts.size());
+  const int64_t clip_skip = model.config.clip_skip + settings.clip_skip - 1;
+  Guidance guidance{.scale = settings.scale, .conditional = {}, .unconditional = {}};
+  guidance.conditional.context_BTD = encode_prompts(model, prompts, clip_skip, log);
   if (guidance.scale != 1) {
     guidance.unconditional.context_BTD =
-        encode_prompts(model, {request.settings.negative_prompt}, clip_skip, log)
-            .expand({num, -1, -1});
-  } else if (!request.settings.negative_prompt.empty()) {
+        encode_prompts(model, {settings.negative_prompt}, clip_skip, log).expand({num, -1, -1});
+  } else if (!settings.negative_prompt.empty()) {
     say(log, LogLevel::Warning, "a scale of 1 is no guidance: the negative prompt has no effect");
   }
   return guidance;
@@ -97,14 +98,43 @@ SigmaPlan plan_of(const SamplerInfo& sampler, const SamplerNames& names,
   return plan;
 }
 
-Txt2ImgResult draw(const StableDiffusion& model, const Txt2ImgRequest& request, NoiseSource& noise,
-                   const Progress& progress) {
+// Puts what else the network takes into both halves, one row a picture.
+void add_concat(Guidance& guidance, const Tensor& concat_1CHW, int64_t num) {
+  if (!concat_1CHW.defined()) return;
+  guidance.conditional.concat_BCHW = concat_1CHW.expand({num, -1, -1, -1});
+  if (guidance.scale != 1) {
+    guidance.unconditional.concat_BCHW = guidance.conditional.concat_BCHW;
+  }
+}
+
+Tensor blend(const Tensor& free_BCHW, const Tensor& kept_BCHW, const Tensor& keep_11HW) {
+  return free_BCHW + (kept_BCHW - free_BCHW) * keep_11HW;
+}
+
+// Holds every estimate of the clean latents to what is kept.
+Denoiser keeping(Denoiser denoiser, const Tensor& kept_BCHW, const Tensor& keep_11HW) {
+  if (!keep_11HW.defined()) return denoiser;
+  return [=](const Tensor& x_BCHW, double sigma) {
+    return blend(denoiser(x_BCHW, sigma), kept_BCHW, keep_11HW);
+  };
+}
+
+Tensor sample(const SamplerInfo& sampler, const Denoiser& denoiser, Tensor x_BCHW,
+              const SigmaPlan& plan, NoiseSource& noise, const SamplerOptions& options,
+              const StepCallback& on_step) {
+  if (plan.steps() < 1) return x_BCHW;
+  return sampler.run(denoiser, std::move(x_BCHW), plan.sigmas, noise, options, on_step);
+}
+
+}  // namespace
+
+Txt2ImgResult draw_batch(const StableDiffusion& model, const std::vector<std::string>& prompts,
+                         const PictureSettings& settings, const BatchStart& batch,
+                         NoiseSource& noise, const Progress& progress) {
   const c10::InferenceMode inference;
-  const PictureSettings& settings = request.settings;
-  const auto shape = latent_shape(model, settings, static_cast<int64_t>(request.prompts.size()));
   const SamplerInfo& sampler = find_sampler(settings.sampler);
   const SamplerNames names = resolved_sampler(settings);
-  const SigmaPlan plan = plan_of(sampler, names, model.schedule, settings.steps);
+  SigmaPlan plan = plan_of(sampler, names, model.schedule, settings.steps);
   if (plan.steps() != settings.steps) {
     say(progress.log, LogLevel::Info,
         fmt::format("the schedule '{}' takes {} steps where {} are asked for{}", names.schedule,
@@ -113,24 +143,27 @@ Txt2ImgResult draw(const StableDiffusion& model, const Txt2ImgRequest& request, 
   }
 
   const auto text_start = Clock::now();
-  Guidance guidance = make_guidance(model, request, progress.log);
+  Guidance guidance = make_guidance(model, prompts, settings, progress.log);
+  add_concat(guidance, batch.concat_1CHW, static_cast<int64_t>(prompts.size()));
   say(progress.log, LogLevel::Debug, fmt::format("text: {:.3f} s", seconds_since(text_start)));
 
   const auto sampling_start = Clock::now();
   NoiseSchedule schedule = model.schedule;
   schedule.interpolation = plan.interpolation;
-  const Denoiser denoiser = make_denoiser(make_network(model), schedule,
-                                          model.config.parameterization, std::move(guidance));
-  const Tensor x_T =
-      request.initial_noise_BCHW.defined() ? request.initial_noise_BCHW : noise.draw(shape);
-  Tensor x_BCHW = x_T.to(model.device, at::kFloat).mul(plan.initial_scale);
-  x_BCHW = sampler.run(denoiser, std::move(x_BCHW), plan.sigmas, noise, {.eta = names.eta},
-                       progress.on_step);
-  const Tensor latents_BCHW = x_BCHW.mul(plan.final_scale).cpu();  // waits for the device
+  const Denoiser denoiser =
+      keeping(make_denoiser(make_network(model), schedule, model.config.parameterization,
+                            std::move(guidance)),
+              batch.kept_BCHW, batch.keep_11HW);
+  Tensor x_BCHW = batch.start(plan);
+  x_BCHW = sample(sampler, denoiser, std::move(x_BCHW), plan, noise, {.eta = names.eta},
+                  progress.on_step);
+  x_BCHW = x_BCHW.mul(plan.final_scale);
+  if (batch.keep_11HW.defined()) x_BCHW = blend(x_BCHW, batch.kept_BCHW, batch.keep_11HW);
+  const Tensor latents_BCHW = x_BCHW.cpu();  // waits for the device
   const double sampling_seconds = seconds_since(sampling_start);
   say(progress.log, LogLevel::Debug,
       fmt::format("sampling: {:.3f} s, {:.3f} s a step", sampling_seconds,
-                  sampling_seconds / static_cast<double>(plan.steps())));
+                  sampling_seconds / static_cast<double>(std::max<int64_t>(plan.steps(), 1))));
 
   const auto decode_start = Clock::now();
   std::vector<Image> images =
@@ -140,13 +173,19 @@ Txt2ImgResult draw(const StableDiffusion& model, const Txt2ImgRequest& request, 
   return {.images = std::move(images), .latents_BCHW = latents_BCHW};
 }
 
-}  // namespace
+void check_batch(const std::vector<std::string>& prompts, const Tensor& noise_BCHW,
+                 at::IntArrayRef shape_BCHW) {
+  if (prompts.empty()) fail_usage("there is no prompt; a batch has one for each picture");
+  if (noise_BCHW.defined() && noise_BCHW.sizes() != shape_BCHW) {
+    fail_usage("the initial noise is {}, where these pictures take {}",
+               shape_text(noise_BCHW.sizes()), shape_text(shape_BCHW));
+  }
+}
 
 std::vector<int64_t> latent_shape(const StableDiffusion& model, const PictureSettings& settings,
                                   int64_t batch) {
   check(settings);
   const ModelConfig& config = model.config;
-  check_model_kind(config);
   const int64_t factor = config.autoencoder.downsampling();
   const int64_t unit = factor * size_multiple(config.unet);
   check_size("width (W)", settings.width, unit);
@@ -161,16 +200,19 @@ std::vector<int64_t> latent_shape(const StableDiffusion& model, const PictureSet
 
 Txt2ImgResult txt2img(const StableDiffusion& model, const Txt2ImgRequest& request,
                       NoiseSource& noise, const Progress& progress) {
-  if (request.prompts.empty()) fail_usage("there is no prompt; a batch has one for each picture");
+  check_model_kind(model.config);
   const auto shape =
       latent_shape(model, request.settings, static_cast<int64_t>(request.prompts.size()));
   const Tensor& given = request.initial_noise_BCHW;
-  if (given.defined() && given.sizes() != at::IntArrayRef(shape)) {
-    fail_usage("the initial noise is {}, where these pictures take {}", shape_text(given.sizes()),
-               shape_text(shape));
-  }
-  return with_plain_errors("use a smaller size, smaller batches (--n_samples), or float16",
-                           [&] { return draw(model, request, noise, progress); });
+  check_batch(request.prompts, given, shape);
+  const auto start = [&](const SigmaPlan& plan) {
+    const Tensor x_T = given.defined() ? given : noise.draw(shape);
+    return x_T.to(model.device, at::kFloat).mul(plan.initial_scale);
+  };
+  const BatchStart batch{.start = start, .concat_1CHW = {}, .keep_11HW = {}, .kept_BCHW = {}};
+  return with_plain_errors("use a smaller size, smaller batches (--n_samples), or float16", [&] {
+    return draw_batch(model, request.prompts, request.settings, batch, noise, progress);
+  });
 }
 
 }  // namespace easel

@@ -20,7 +20,7 @@ if(NOT out MATCHES "8x8")
   message(FATAL_ERROR "the consumer printed: ${out}")
 endif()
 
-foreach(program txt2img easel-checkpoint)
+foreach(program txt2img img2img easel-checkpoint)
   run("${work}/prefix/bin/${program}" --version)
 endforeach()
 foreach(data configs/stable-diffusion/v1-inference.yaml clip/bpe_simple_vocab_16e6.txt.gz)

@@ -29,11 +29,16 @@ std::vector<std::byte> encode_png(const Image& image, const PngText& text = {});
 // A baseline JPEG file; alpha is dropped. `quality` 1 to 100.
 std::vector<std::byte> encode_jpeg(const Image& image, int quality = 95);
 
-// Decodes PNG, JPEG, BMP or PNM into `channels` channels (1, 3 or 4): grey is repeated, alpha
-// dropped or made opaque, 16-bit samples lose their lower half. The decoded size is checked against
+// Decodes PNG, JPEG, BMP, GIF (its first picture), PSD, PNM or, by its name, TGA into `channels`
+// channels (1, 3 or 4): grey is repeated, alpha dropped or made opaque, 16-bit samples lose their
+// lower half, CMYK becomes RGB. The decoded size is checked against
 // `max_pixels` before anything is allocated. Throws Error, also for a truncated or damaged file.
 Image read_image(const std::filesystem::path& path, int channels = 3,
                  int64_t max_pixels = int64_t{1} << 28);
+
+// The same, turned the way that the file's EXIF orientation says it is to be shown.
+Image read_upright_image(const std::filesystem::path& path, int channels = 3,
+                         int64_t max_pixels = int64_t{1} << 28);
 
 // The text chunks of a PNG file, CRCs of all chunks checked; a malformed chunk or file is an Error,
 // and the decompressed text is capped at 16 MiB.

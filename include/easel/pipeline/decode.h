@@ -1,4 +1,4 @@
-// From latents to pictures.
+// From latents to pictures and back.
 #pragma once
 
 #include <vector>
@@ -15,6 +15,13 @@ namespace easel {
 // precision overflows, that picture is decoded again in float32 and the log says so.
 std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& latents_BCHW,
                                   PixelRounding rounding, const Log& log = {});
+
+// The unscaled posterior of pictures [B, 3, H, W] in [-1, 1], float32 on the model's device. Where
+// half precision overflows, they are encoded again in float32 and the log says so.
+Posterior encode_pictures(const StableDiffusion& model, const Tensor& x_BCHW, const Log& log = {});
+
+// An RGB picture as values in [-1, 1], [1, 3, H, W], float32 on the CPU.
+Tensor from_image(const Image& image);
 
 // A picture of values about [-1, 1], [3, H, W]: clamp((x + 1) / 2, 0, 1) * 255 as bytes.
 Image to_image(const Tensor& x_CHW, PixelRounding rounding);

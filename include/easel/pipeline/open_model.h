@@ -36,7 +36,9 @@ struct ModelSummary {
   std::string device;
   std::string dtype;
   int64_t latent_channels;
-  int64_t downsampling;  // pixels per latent along a side
+  int64_t downsampling;         // pixels per latent along a side
+  int64_t size_unit = 8;        // sizes are multiples of it, in pixels
+  int64_t best_size_unit = 64;  // multiples that the network halves evenly all the way down
 };
 ModelSummary summarize(const StableDiffusion& model);
 

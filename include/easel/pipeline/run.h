@@ -4,12 +4,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <easel/base/error.h>
 #include <easel/base/progress.h>
 #include <easel/io/image.h>
+#include <easel/pipeline/canvas.h>
+#include <easel/pipeline/init_settings.h>
 #include <easel/pipeline/open_model.h>
 #include <easel/pipeline/settings.h>
 
@@ -18,9 +21,17 @@ namespace easel {
 // How pictures get their noise: see NoiseSource.
 enum class Seeding { Image, Batch };
 
+// What a run of img2img starts from; the settings' size is the canvas's.
+struct RunInit {
+  Canvas canvas;
+  double strength = 0.75;
+  Encode encode = Encode::Mean;
+};
+
 struct RunRequest {
   std::vector<std::vector<std::string>> batches;  // the prompts of each batch, one per picture
   PictureSettings settings;
+  std::optional<RunInit> init;  // nothing: txt2img
   uint64_t seed = 42;        // picture k of the run has seed + k; Seeding::Batch: of the one stream
   std::string rng = "cuda";  // a name of Rng
   Seeding seeding = Seeding::Image;

@@ -1,0 +1,106 @@
+#include "cli/img2img_options.h"
+
+#include <array>
+
+#include <fmt/format.h>
+
+#include <easel/base/error.h>
+
+namespace easel::cli {
+namespace {
+
+constexpr int64_t kMaxMargin = 1 << 14;
+
+Margins parse_margins(const std::string& text) {
+  if (text.empty()) return {};
+  std::array<int64_t, 4> sides{};
+  const auto parts = split_list(text);
+  bool valid = parts.size() == sides.size();
+  for (size_t i = 0; valid && i < sides.size(); ++i) {
+    valid = parse_field(parts[i], sides[i]) && sides[i] >= 0 && sides[i] <= kMaxMargin;
+  }
+  if (!valid) {
+    fail_usage("--outpaint '{}': it is four numbers of pixels, left,right,top,bottom, each 0 to {}",
+               printable(text), kMaxMargin);
+  }
+  const Margins margins{.left = static_cast<int>(sides[0]),
+                        .right = static_cast<int>(sides[1]),
+                        .top = static_cast<int>(sides[2]),
+                        .bottom = static_cast<int>(sides[3])};
+  if (!margins.any()) fail_usage("--outpaint '{}' adds nothing", printable(text));
+  return margins;
+}
+
+void check_options(const InitOptions& options, const Given& given) {
+  if (options.init_img.empty()) {
+    fail_usage("img2img needs a picture to start from: --init-img FILE");
+  }
+  check_strength(options.strength);
+  if (!(options.mask_blur >= 0 && options.mask_blur <= 1000)) {
+    fail_usage("--mask-blur is {}; it is 0 to 1000 pixels", options.mask_blur);
+  }
+  if (options.only_masked_padding < 0) {
+    fail_usage("--only-masked-padding is {}; it is 0 or more pixels", options.only_masked_padding);
+  }
+  if (options.mask.empty()) {
+    if (given.has("mask")) fail_usage("--mask needs the name of a file");
+    for (const std::string_view name : {"invert-mask", "only-masked"}) {
+      if (given.has(name)) fail_usage("--{} needs a --mask", name);
+    }
+  }
+  if (given.has("only-masked-padding") && !options.only_masked) {
+    fail_usage("--only-masked-padding needs --only-masked");
+  }
+  if (given.has("mask-blur") && options.mask.empty() && options.outpaint.empty()) {
+    fail_usage("--mask-blur needs a --mask or --outpaint");
+  }
+  if (options.only_masked && !options.outpaint.empty()) {
+    fail_usage("--only-masked and --outpaint contradict each other: outpaint first");
+  }
+  if (given.has("fit") && !options.width && !options.height) {
+    fail_usage("--fit needs a size, --W and --H");
+  }
+  if (given.has("fit") && options.only_masked) {
+    fail_usage("--fit has no meaning with --only-masked, which takes the shape from the mask");
+  }
+}
+
+}  // namespace
+
+InitPicture::InitPicture(InitOptions& options, const Given& given) : options_(options) {
+  check_options(options, given);
+  encode_from_name(options.encode);
+  settings_ = {.width = options.width,
+               .height = options.height,
+               .fit = fit_from_name(options.fit),
+               .invert_mask = options.invert_mask,
+               .mask_blur = options.mask_blur,
+               .only_masked = options.only_masked,
+               .only_masked_padding = options.only_masked_padding,
+               .outpaint = parse_margins(options.outpaint)};
+  if (settings_.outpaint.any() && !given.has("strength")) options.strength = 1;
+  picture_ = read_upright_image(options.init_img);
+  if (!options.mask.empty()) mask_ = read_upright_image(options.mask, 1);
+}
+
+RunInit InitPicture::start(const ModelSummary& model) const {
+  return {.canvas = make_canvas(picture_, mask_, settings_, model),
+          .strength = options_.strength,
+          .encode = encode_from_name(options_.encode)};
+}
+
+std::vector<std::pair<std::string, std::string>> init_parameters(const InitOptions& options) {
+  std::vector<std::pair<std::string, std::string>> list;
+  list.emplace_back("Denoising strength", fmt::format("{}", options.strength));
+  if (!options.mask.empty() || !options.outpaint.empty()) {
+    list.emplace_back("Mask blur", fmt::format("{}", options.mask_blur));
+  }
+  if (options.invert_mask) list.emplace_back("Mask mode", "Inpaint not masked");
+  if (options.only_masked) {
+    list.emplace_back("Inpaint area", "Only masked");
+    list.emplace_back("Masked area padding", fmt::format("{}", options.only_masked_padding));
+  }
+  return list;
+}
+
+}  // namespace easel::cli

@@ -1,0 +1,64 @@
+// From prompts and a picture to pictures: one batch. With a mask, inpainting: by blending the known
+// latents into every estimate, or, with a model of nine input channels, by what it was trained on.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <easel/models/autoencoder.h>
+#include <easel/pipeline/canvas.h>
+#include <easel/pipeline/init_settings.h>
+#include <easel/pipeline/txt2img.h>
+
+namespace easel {
+
+// A canvas as a model sees it, on the model's device in float32. Immutable.
+struct EncodedCanvas {
+  Canvas canvas;
+  Posterior posterior_1CHW;  // of the picture, unscaled
+  // 1 where the latents stay the picture's, 0 where they are free: a latent is as free as the
+  // freest of its pixels. Undefined where there is no mask or the model itself minds it.
+  Tensor keep_11HW;
+  // For a model of hybrid conditioning: the mask, then the scaled latents of the picture with grey
+  // where the mask is white. Undefined for others.
+  Tensor concat_1CHW;
+};
+
+// Throws Error (Usage) where the model takes neither a prompt alone nor a mask beside it, or cannot
+// draw the canvas's size.
+EncodedCanvas encode_canvas(const StableDiffusion& model, Canvas canvas, const Log& log = {});
+
+struct Img2ImgRequest {
+  std::vector<std::string> prompts;  // one per picture
+  PictureSettings settings;          // of the canvas's size
+  std::shared_ptr<const EncodedCanvas> canvas;
+  double strength = 0.75;
+  Encode encode = Encode::Mean;
+  Tensor posterior_noise_BCHW;  // for Encode::Sample; undefined: drawn, before the noise
+  Tensor initial_noise_BCHW;    // of unit variance; undefined: drawn from the noise source
+};
+
+// Draws one batch. With a mask the images are finished (see canvas.h). Throws Error (Usage) on a
+// request that cannot be meant before any work is done.
+Txt2ImgResult img2img(const StableDiffusion& model, const Img2ImgRequest& request,
+                      NoiseSource& noise, const Progress& progress = {});
+
+// What `strength` leaves of a plan's levels, and how the latents start there: at the first level
+// left they are (z + noise_sigma * noise) * scale.
+struct StartLevel {
+  double noise_sigma;
+  double scale;
+};
+
+// Cuts the plan down to the levels that are run.
+//
+//   ddim: CompVis's rule, t_enc = int(strength * steps): noise of level index t_enc, first step at
+//   index t_enc - 1. No step is left where t_enc is 0; then there is no noise either.
+//   plms, dpm_solver, which CompVis's program does not take: the last t_enc steps.
+//   all others: A1111's rule, t_enc + 1 steps with t_enc = int(min(strength, 0.999) * steps).
+//
+// `steps` is the number asked for, which CompVis's plans may exceed.
+StartLevel cut_plan(SigmaPlan& plan, const SamplerInfo& sampler, double strength, int64_t steps);
+
+}  // namespace easel

@@ -1,0 +1,34 @@
+// What txt2img and img2img have in common: everything but where the latents start and how much of
+// the list of noise levels is left.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <easel/pipeline/txt2img.h>
+
+namespace easel {
+
+// How a batch starts. `plan` is whole when start() gets it; what start() leaves of its levels is
+// run.
+struct BatchStart {
+  // The latents at the first level left, x = x0 + sigma * noise, on the model's device.
+  std::function<Tensor(SigmaPlan& plan)> start;
+  // What the network takes beside the prompts, one row; undefined: nothing.
+  Tensor concat_1CHW;
+  // What stays of the latents: where keep is 1 the estimates are those of `kept`, where it is 0
+  // they are free. Undefined: all is free.
+  Tensor keep_11HW;
+  Tensor kept_BCHW;
+};
+
+Txt2ImgResult draw_batch(const StableDiffusion& model, const std::vector<std::string>& prompts,
+                         const PictureSettings& settings, const BatchStart& batch,
+                         NoiseSource& noise, const Progress& progress);
+
+// Throws Error (Usage) where there is no prompt, or the noise given is not of the latents' shape.
+void check_batch(const std::vector<std::string>& prompts, const Tensor& noise_BCHW,
+                 at::IntArrayRef shape_BCHW);
+
+}  // namespace easel
