@@ -20,22 +20,27 @@ constexpr std::string_view kHelp =
     "checkpoint\n"
     "(nine input channels) needs --config configs/stable-diffusion/v1-inpainting-inference.yaml.\n";
 
-int draw_over(Img2ImgOptions& options, std::span<const Option> list, const Given& given) {
+int draw_over(Img2ImgOptions& options, std::span<const Option> list, Given& given) {
   // The size is the picture's: a model's own is for pictures from nothing.
   std::vector<Option> defaults;
   for (const Option& option : list) {
     if (option.info.name != "H" && option.info.name != "W") defaults.push_back(option);
   }
   std::optional<InitPicture> init;
+  InitOptions read;  // what `init` was read for: jobs may differ in their pictures
   return draw({.name = "img2img",
                .options = options.drawing,
+               .list = list,
                .defaults = defaults,
                .given = given,
+               .remember = remember_options(options, given),
                .settle =
                    [&](PictureSettings& settings) {
                      settings.width = options.init.width.value_or(settings.width);
                      settings.height = options.init.height.value_or(settings.height);
-                     if (!init) init.emplace(options.init, given);
+                     if (init && options.init == read) return;
+                     init.emplace(options.init, given);
+                     read = options.init;
                    },
                .complete =
                    [&](RunRequest& request, const ModelSummary& model) {

@@ -12,11 +12,13 @@ constexpr std::string_view kHelp =
     "  txt2img --prompt \"a lighthouse in a storm\" -o lighthouse.png\n"
     "  txt2img --ckpt sd-v1-4.ckpt --prompt \"a lighthouse\" --plms --n_samples 4 --n_iter 1\n";
 
-int draw_text(Txt2ImgOptions& options, std::span<const Option> list, const Given& given) {
+int draw_text(Txt2ImgOptions& options, std::span<const Option> list, Given& given) {
   return draw({.name = "txt2img",
                .options = options.drawing,
+               .list = list,
                .defaults = list,
                .given = given,
+               .remember = remember_options(options, given),
                .settle =
                    [&](PictureSettings& settings) {
                      settings.width = options.width;

@@ -23,6 +23,8 @@ std::vector<std::string_view> names_of(const Option& option) {
   return names;
 }
 
+}  // namespace
+
 // One-letter names answer to one dash and to two (CompVis has --H, --W, --C and --f).
 const Option* find_option(std::span<const Option> options, std::string_view name, bool one_dash) {
   for (const Option& option : options) {
@@ -32,6 +34,8 @@ const Option* find_option(std::span<const Option> options, std::string_view name
   }
   return nullptr;
 }
+
+namespace {
 
 struct Split {
   const Option* option = nullptr;
@@ -53,36 +57,6 @@ Split split_argument(std::span<const Option> options, std::string_view argument)
     split.option = find_option(options, split.name.substr(1), true);
   }
   return split;
-}
-
-[[noreturn]] void fail_unknown(std::span<const Option> options, std::string_view name) {
-  std::vector<std::string> known;
-  for (const Option& option : options) {
-    for (const std::string_view each : names_of(option)) {
-      known.push_back((each.size() == 1 && each != option.info.name ? "-" : "--") +
-                      std::string(each));
-    }
-  }
-  const std::vector<std::string_view> views(known.begin(), known.end());
-  // The whole list would be a page: the nearest names are enough.
-  std::string message = unknown_name("option", name, views);
-  size_t end = message.find(" Known: ");
-  for (int i = 0; i < 5 && end != std::string::npos; ++i) end = message.find(", ", end + 1);
-  if (end != std::string::npos) message = message.substr(0, end) + " ...";
-  throw Error(message, ErrorKind::Usage);
-}
-
-void assign(const Option& option, std::string_view name, std::string_view value) {
-  if (!option.info.choices.empty()) {
-    const auto choices = split_list(option.info.choices);
-    if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
-      throw Error(fmt::format("{}: {}", name, unknown_name("value", value, choices)),
-                  ErrorKind::Usage);
-    }
-  }
-  if (!option.assign(value)) {
-    fail_usage("{} takes {}, not '{}'", name, option.kind, printable(value));
-  }
 }
 
 // Breaks `text` at spaces into lines of at most `width`.
@@ -117,16 +91,51 @@ std::string label_of(const Option& option) {
 
 }  // namespace
 
+void fail_unknown_option(std::span<const Option> options, std::string_view name) {
+  std::vector<std::string> known;
+  for (const Option& option : options) {
+    for (const std::string_view each : names_of(option)) {
+      known.push_back((each.size() == 1 && each != option.info.name ? "-" : "--") +
+                      std::string(each));
+    }
+  }
+  const std::vector<std::string_view> views(known.begin(), known.end());
+  // The whole list would be a page: the nearest names are enough.
+  std::string message = unknown_name("option", name, views);
+  size_t end = message.find(" Known: ");
+  for (int i = 0; i < 5 && end != std::string::npos; ++i) end = message.find(", ", end + 1);
+  if (end != std::string::npos) message = message.substr(0, end) + " ...";
+  throw Error(message, ErrorKind::Usage);
+}
+
+void assign_option(const Option& option, std::string_view name, std::string_view value) {
+  if (!option.info.choices.empty()) {
+    const auto choices = split_list(option.info.choices);
+    if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
+      throw Error(fmt::format("{}: {}", name, unknown_name("value", value, choices)),
+                  ErrorKind::Usage);
+    }
+  }
+  if (!option.assign(value)) {
+    fail_usage("{} takes {}, not '{}'", name, option.kind, printable(value));
+  }
+}
+
 Given parse_arguments(std::span<const Option> options, std::span<const char* const> arguments,
                       std::vector<std::string>* positional) {
   Given given;
+  const Option* list = nullptr;  // the option of the argument before, where it is one
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view argument = arguments[i];
     const Split split = split_argument(options, argument);
     if (!split.option) {
-      if (argument.size() > 1 && argument[0] == '-') fail_unknown(options, split.name);
+      if (argument.size() > 1 && argument[0] == '-') fail_unknown_option(options, split.name);
       if (positional != nullptr) {
         positional->emplace_back(argument);
+        continue;
+      }
+      if (list != nullptr) {
+        assign_option(*list, "--" + std::string(list->info.name), argument);
         continue;
       }
       fail_usage(
@@ -146,8 +155,9 @@ Given parse_arguments(std::span<const Option> options, std::span<const char* con
       value = next;
       ++i;
     }
-    assign(*split.option, split.name, *value);
+    assign_option(*split.option, split.name, *value);
     given.add(split.option->info.name);
+    list = split.option->is_list ? split.option : nullptr;
   }
   return given;
 }

@@ -3,7 +3,8 @@
 //   --name VALUE, --name=VALUE, -n VALUE, -nVALUE, --flag, --flag=false
 //
 // '-' and '_' are the same in a name. A value is taken as it stands, whatever it looks like, unless
-// it is itself the name of an option. An option given twice has the last value; lists grow.
+// it is itself the name of an option. An option given twice has the last value; lists grow, and
+// take the values behind their first one too where no positional arguments are expected.
 #pragma once
 
 #include <functional>
@@ -21,6 +22,7 @@ namespace easel::cli {
 struct Option {
   FieldInfo info;
   bool is_flag = false;
+  bool is_list = false;
   std::string_view kind;                         // what its value is called in a message
   std::string default_text;                      // "" where there is none
   std::function<bool(std::string_view)> assign;  // false where the text is no such value
@@ -34,6 +36,7 @@ std::vector<Option> options_of(Options& options) {
     list.push_back(
         {.info = info,
          .is_flag = is_flag,
+         .is_list = std::is_same_v<std::remove_cvref_t<decltype(field)>, std::vector<std::string>>,
          .kind = field_kind(field),
          .default_text = is_flag ? std::string() : field_text(field),
          .assign = [&field](std::string_view text) { return parse_field(text, field); }});
@@ -46,10 +49,24 @@ class Given {
  public:
   bool has(std::string_view name) const { return names_.contains(name); }
   void add(std::string_view name) { names_.emplace(name); }
+  void remove(std::string_view name) {
+    if (const auto found = names_.find(name); found != names_.end()) names_.erase(found);
+  }
 
  private:
   std::set<std::string, std::less<>> names_;
 };
+
+// The option of this name or alias, without dashes; nullptr where there is none. After one dash
+// only one-letter names are meant.
+const Option* find_option(std::span<const Option> options, std::string_view name,
+                          bool one_dash = false);
+
+// Throws Error (Usage) with the nearest of the known names.
+[[noreturn]] void fail_unknown_option(std::span<const Option> options, std::string_view name);
+
+// Gives the option its value; `name` is how it was written. Throws Error (Usage).
+void assign_option(const Option& option, std::string_view name, std::string_view value);
 
 // Reads the arguments (without the program's name) into the options' fields. Throws Error (Usage)
 // on an unknown option (with the nearest known ones), a missing or malformed value, or a stray

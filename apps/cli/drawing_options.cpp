@@ -36,6 +36,17 @@ void resolve_dtype(DrawingOptions& options) {
 }
 
 void resolve_output(DrawingOptions& options, const Given& given) {
+  const OutputOptions& output = options.output;
+  if (!output.verify.empty()) {
+    if (!output.file.empty()) fail_usage("--verify writes nothing, so -o has no meaning with it");
+    options.output.skip_save = options.output.skip_grid = true;
+  }
+  if (output.resume && (!output.file.empty() || output.skip_save || !output.save_latents.empty())) {
+    fail_usage("--resume goes on with the pictures of a folder, so {} has no meaning with it",
+               output.skip_save       ? "--skip_save"
+               : !output.file.empty() ? "-o"
+                                      : "--save-latents");
+  }
   if (options.output.file.empty()) {
     if (given.has("output")) fail_usage("-o needs the name of a file, or '-'");
     return;

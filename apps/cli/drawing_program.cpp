@@ -1,11 +1,15 @@
 #include "cli/drawing_program.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <easel/base/error.h>
@@ -13,9 +17,11 @@
 
 #include "cli/drawing_request.h"
 #include "cli/find_model.h"
+#include "cli/jobs.h"
 #include "cli/model_defaults.h"
 #include "cli/picture_output.h"
 #include "cli/program.h"
+#include "cli/saved_settings.h"
 #include "cli/terminal.h"
 
 namespace easel::cli {
@@ -66,32 +72,12 @@ ModelRequest model_request(const DrawingOptions& options, const std::filesystem:
           .log = log};
 }
 
-// Each prompt once.
-void explain(const ModelRequest& model, const RunRequest& request) {
-  std::set<std::string> prompts;
-  for (const std::vector<std::string>& batch : request.batches) {
-    for (const std::string& prompt : batch) {
-      if (prompts.insert(prompt).second) {
-        print_stdout(explain_prompt(model, prompt, request.settings));
-      }
-    }
-  }
-}
-
 std::shared_ptr<const StableDiffusion> open(const ModelRequest& request, const Log& log) {
   const auto start = Clock::now();
   auto opened = open_model(request);
   const std::chrono::duration<double> loading = Clock::now() - start;
   say(log, LogLevel::Debug, fmt::format("loading: {:.3f} s", loading.count()));
   return opened;
-}
-
-void report_start(const RunRequest& request, const ModelSummary& model, Terminal& terminal) {
-  const PictureSettings& settings = request.settings;
-  terminal.log(LogLevel::Info,
-               fmt::format("{} on {} in {}; {}, {} steps, {}x{}, seed {}", model.name, model.device,
-                           model.dtype, resolved_sampler(settings).sampler, settings.steps,
-                           settings.width, settings.height, request.seed));
 }
 
 void report_memory(const StableDiffusion& model, Terminal& terminal) {
@@ -104,12 +90,271 @@ void report_memory(const StableDiffusion& model, Terminal& terminal) {
   terminal.log(LogLevel::Debug, text);
 }
 
+// The picture whose settings are to be taken; may be none.
+const std::filesystem::path& saved_in(const DrawingOptions& options) {
+  return options.output.verify.empty() ? options.prompt.from_image : options.output.verify;
+}
+
+// Takes over what a picture was made with. Returns its model's name.
+std::string take_saved_settings(const DrawingProgram& program, Terminal& terminal) {
+  const std::filesystem::path& path = saved_in(program.options);
+  if (path.empty()) return {};
+  const SavedSettings saved = apply_saved_settings(path, program.list, program.given);
+  if (!saved.left_out.empty()) {
+    terminal.log(LogLevel::Warning, fmt::format("{} was made with what is not taken over: {}",
+                                                path.string(), fmt::join(saved.left_out, ", ")));
+  }
+  return saved.model;
+}
+
+// A1111 and stable-diffusion.cpp differ in whether the name has its extension.
+void warn_of_other_model(const std::string& saved, const std::string& own, Terminal& terminal) {
+  const auto stem = [](const std::string& name) {
+    return std::filesystem::path(name).filename().stem().string();
+  };
+  if (saved.empty() || saved == own || stem(saved) == own || saved == stem(own)) return;
+  terminal.log(LogLevel::Warning, fmt::format("the picture was made with the model '{}', and this "
+                                              "is '{}'",
+                                              printable(saved, 60), own));
+}
+
+// Returns the exit code.
+int report_difference(const std::filesystem::path& path, const Image& drawn) {
+  const Image kept = read_image(path);
+  if (kept.width != drawn.width || kept.height != drawn.height) {
+    print_stdout(fmt::format("{}: it is {}x{}, and {}x{} when made again\n", path.string(),
+                             kept.width, kept.height, drawn.width, drawn.height));
+    return 1;
+  }
+  const size_t num = kept.pixels.size() / 3;
+  size_t num_different = 0;
+  int most = 0;
+  for (size_t pixel = 0; pixel < num; ++pixel) {
+    int difference = 0;
+    for (size_t i = 3 * pixel; i < 3 * pixel + 3; ++i) {
+      difference = std::max(difference, std::abs(int{kept.pixels[i]} - int{drawn.pixels[i]}));
+    }
+    num_different += difference > 0 ? 1 : 0;
+    most = std::max(most, difference);
+  }
+  if (num_different == 0) {
+    print_stdout(fmt::format("{}: the same, pixel for pixel\n", path.string()));
+    return 0;
+  }
+  print_stdout(fmt::format(
+      "{}: {} of {} pixels differ ({:.3g} %), by at most {} of 255\n", path.string(), num_different,
+      num, 100.0 * static_cast<double>(num_different) / static_cast<double>(num), most));
+  return 1;
+}
+
+// The jobs of a run, one after another, and what has become of them.
+class JobRun {
+ public:
+  JobRun(const DrawingProgram& program, std::vector<Job> jobs, std::optional<SheetWords> words,
+         Terminal& terminal)
+      : program_(program),
+        jobs_(std::move(jobs)),
+        words_(std::move(words)),
+        terminal_(terminal),
+        restore_(program.remember()),
+        output_options_(program.options.output) {
+    for (const Job& job : jobs_) {
+      num_pictures_ += job.num_pictures();
+      num_batches_ += static_cast<int64_t>(job.batches.size());
+    }
+  }
+
+  // Finds what cannot be meant before a model is loaded. Throws Error where that is everything, or
+  // where the run is not to go on.
+  void check_jobs() {
+    check_counts();
+    for (Job& job : jobs_) {
+      try {
+        if (job.error.empty()) prepare(job);
+      } catch (const Error& error) {
+        if (jobs_.size() == 1 && job.where.empty()) throw;
+        job.error = error.what();
+      }
+    }
+    const auto wrong = [](const Job& job) { return !job.error.empty(); };
+    const auto first = std::find_if(jobs_.begin(), jobs_.end(), wrong);
+    if (first == jobs_.end()) return;
+    if (!output_options_.continue_on_error || std::all_of(jobs_.begin(), jobs_.end(), wrong)) {
+      fail_usage("{}: {}", first->where, first->error);
+    }
+  }
+
+  // Says how the prompts are read, each once. Returns the exit code.
+  int explain(const ModelRequest& model) {
+    std::set<std::string> prompts;
+    int code = 0;
+    for (const Job& job : jobs_) {
+      if (!job.error.empty()) {
+        failed(job.where, job.num_pictures(), Error(job.error));
+        code = 1;
+        continue;
+      }
+      const RunRequest request = prepare(job);
+      for (const std::vector<std::string>& batch : request.batches) {
+        for (const std::string& prompt : batch) {
+          if (!prompts.insert(prompt).second) continue;
+          print_stdout(explain_prompt(model, prompt, request.settings));
+        }
+      }
+    }
+    return code;
+  }
+
+  // Returns the exit code.
+  int draw(const StableDiffusion& model) {
+    const ModelSummary summary = summarize(model);
+    const OutputOptions& asked = output_options_;
+    PictureOutput output(asked, asked.n_rows > 0 ? asked.n_rows : program_.options.batch.n_samples,
+                         words_, terminal_);
+    for (const Job& job : jobs_) {
+      try {
+        if (!job.error.empty()) throw Error(job.error);
+        draw_job(job, model, summary, output);
+      } catch (const Error& error) {
+        if (!goes_on(error)) throw;
+        failed(job.where, job.num_pictures(), error);
+      }
+      first_ += job.num_pictures();
+      first_batch_ += static_cast<int64_t>(job.batches.size());
+    }
+    output.finish();
+    if (!asked.verify.empty()) return report_difference(asked.verify, output.verified());
+    if (output.num_kept() > 0) {
+      terminal_.log(LogLevel::Info, fmt::format("{} of {} pictures were there already",
+                                                output.num_kept(), num_pictures_));
+    }
+    if (num_failed_ == 0) return 0;
+    terminal_.log(LogLevel::Warning,
+                  fmt::format("{} of {} pictures could not be drawn", num_failed_, num_pictures_));
+    return 1;
+  }
+
+ private:
+  void check_counts() const {
+    const DrawingOptions& options = program_.options;
+    if (!options.output.file.empty() && num_pictures_ != 1) {
+      fail_usage(
+          "-o names one file, and this would be {} pictures (n_samples {}, n_iter {}): use "
+          "--outdir",
+          num_pictures_, options.batch.n_samples, options.batch.n_iter);
+    }
+    if (!options.output.verify.empty() && num_pictures_ != 1) {
+      fail_usage("--verify draws one picture, and this would be {}", num_pictures_);
+    }
+    if (!options.output.save_latents.empty() && jobs_.size() > 1) {
+      fail_usage("--save-latents writes one file, and these pictures differ in their options");
+    }
+  }
+
+  // The options as this job has them, and its request.
+  RunRequest prepare(const Job& job) {
+    restore_();
+    apply_changes(job.changes, program_.list, program_.given);
+    PictureSettings settings = settle(program_);
+    RunRequest request = make_request(program_.options, std::move(settings), job.batches);
+    if (!job.own_seed) request.seed += static_cast<uint64_t>(first_);
+    check(request);
+    return request;
+  }
+
+  void draw_job(const Job& job, const StableDiffusion& model, const ModelSummary& summary,
+                PictureOutput& output) {
+    RunRequest request = prepare(job);
+    check_model(summary, program_.options.batch, program_.given);
+    if (program_.complete) program_.complete(request, summary);
+    report_start(request, summary);
+
+    MadeWith made;
+    made.program = program_.name;
+    made.drawing = program_.options;
+    made.settings = request.settings;
+    made.model = summary;
+    made.prompt = program_.options.prompt.prompt;
+    made.seed = request.seed;
+    if (program_.describe) program_.describe(made);
+    output.start(std::move(made));
+    run_pictures(
+        model, request,
+        {.log = terminal_.callback(),
+         .on_step = [&](const RunStep& at) { on_step(at, output); },
+         .on_picture =
+             [&](RunPicture&& picture) {
+               ends_with_error([&] { output.add(std::move(picture)); });
+             },
+         .wants = [&](size_t batch, int64_t first) { return output.wants(request, batch, first); },
+         .on_error =
+             [&](int64_t first, int64_t num, const Error& error) {
+               // What the user asked for cannot be meant for the other batches either.
+               if (error.kind() == ErrorKind::Usage || !goes_on(error)) throw;
+               const int64_t number = first_ + first + 1;
+               failed(num == 1 ? fmt::format("picture {}", number)
+                               : fmt::format("pictures {} to {}", number, number + num - 1),
+                      num, error);
+             }});
+  }
+
+  void on_step(const RunStep& at, PictureOutput& output) {
+    terminal_.step(first_batch_ + at.batch, num_batches_, at.step, at.steps);
+    check_interrupted();
+    ends_with_error([&] { output.check(); });
+  }
+
+  // A picture that cannot be written ends the run: the next ones could not be either.
+  template <class Work>
+  void ends_with_error(const Work& work) {
+    try {
+      work();
+    } catch (...) {
+      output_failed_ = true;
+      throw;
+    }
+  }
+
+  bool goes_on(const Error& error) const {
+    return num_batches_ > 1 && output_options_.continue_on_error && !output_failed_ &&
+           error.kind() != ErrorKind::Interrupted &&
+           (jobs_.size() > 1 || error.kind() != ErrorKind::Usage);
+  }
+
+  void failed(const std::string& which, int64_t num, const Error& error) {
+    terminal_.log(LogLevel::Warning, fmt::format("{}: {}", which, error.what()));
+    num_failed_ += num;
+  }
+
+  void report_start(const RunRequest& request, const ModelSummary& model) {
+    const PictureSettings& settings = request.settings;
+    terminal_.log(LogLevel::Info,
+                  fmt::format("{} on {} in {}; {}, {} steps, {}x{}, seed {}", model.name,
+                              model.device, model.dtype, resolved_sampler(settings).sampler,
+                              settings.steps, settings.width, settings.height, request.seed));
+  }
+
+  const DrawingProgram& program_;
+  std::vector<Job> jobs_;
+  std::optional<SheetWords> words_;
+  Terminal& terminal_;
+  std::function<void()> restore_;
+  const OutputOptions output_options_;
+  int64_t num_pictures_ = 0;
+  int64_t num_batches_ = 0;
+  int64_t first_ = 0;  // picture and batch of the job at hand
+  int64_t first_batch_ = 0;
+  int64_t num_failed_ = 0;
+  bool output_failed_ = false;
+};
+
 }  // namespace
 
 int draw(const DrawingProgram& program) {
   const DrawingOptions& options = program.options;
-  PictureSettings settings = settle(program);
   Terminal terminal(style_of(options.messages, program.given), lowest_level(options.messages));
+  const std::string made_with = take_saved_settings(program, terminal);
+  const PictureSettings settings = settle(program);
 
   check_device(options.device.device, options.device.dtype);
   set_threads(options.device.threads);
@@ -119,47 +364,26 @@ int draw(const DrawingProgram& program) {
   const FoundModel found =
       find_model(options.model.ckpt.empty() ? options.model.model : options.model.ckpt, data);
   apply_model_defaults(found.path, program.defaults, program.given);
-  settings = settle(program);
-  const PromptFile prompts = read_prompts(options);
-  RunRequest request = make_request(options, std::move(settings), prompts.prompts);
-  check(request);
+  settle(program);
+  std::optional<Sweep> sweep = read_sweep(options, program.list, program.given);
+  std::optional<SheetWords> words;
+  if (sweep) words = {.columns = sweep->columns, .rows = sweep->rows};
+  JobRun run(program,
+             make_jobs(sweep ? sweep->cells : read_lines(options, program.list),
+                       options.prompt.prompt, options.batch.n_samples, options.batch.n_iter),
+             std::move(words), terminal);
+  run.check_jobs();
   const std::filesystem::path config = find_config(options.model.config, data);
-  for (const std::string& error : prompts.errors) terminal.log(LogLevel::Warning, error);
   const ModelRequest wanted = model_request(options, found.path, config, data, terminal.callback());
-  if (options.prompt.explain) {
-    explain(wanted, request);
-    return prompts.errors.empty() ? 0 : 1;
-  }
+  if (options.prompt.explain) return run.explain(wanted);
   prepare_output(options.output);
 
   const auto model = open(wanted, terminal.callback());
-  const ModelSummary summary = summarize(*model);
-  check_model(summary, options.batch, program.given);
-  if (program.complete) program.complete(request, summary);
-  report_start(request, summary, terminal);
+  warn_of_other_model(made_with, summarize(*model).name, terminal);
   if (!found.notice.empty()) terminal.log(LogLevel::Warning, found.notice);
-
-  MadeWith made;
-  made.program = program.name;
-  made.drawing = options;
-  made.settings = request.settings;
-  made.model = summary;
-  made.prompt = options.prompt.prompt;
-  made.seed = request.seed;
-  if (program.describe) program.describe(made);
-  PictureOutput output(std::move(made), terminal);
-  run_pictures(*model, request,
-               {.log = terminal.callback(),
-                .on_step =
-                    [&](const RunStep& at) {
-                      terminal.step(at.batch, at.batches, at.step, at.steps);
-                      check_interrupted();
-                      output.check();
-                    },
-                .on_picture = [&](RunPicture&& picture) { output.add(std::move(picture)); }});
-  output.finish();
+  const int code = run.draw(*model);
   report_memory(*model, terminal);
-  return prompts.errors.empty() ? 0 : 1;
+  return code;
 }
 
 std::string version_line(std::string_view name) {

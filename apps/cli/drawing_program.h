@@ -22,9 +22,12 @@ namespace easel::cli {
 struct DrawingProgram {
   std::string_view name;
   DrawingOptions& options;           // within the program's own
-  std::span<const Option> defaults;  // the options that a model may bring defaults for
-  const Given& given;
+  std::span<const Option> list;      // all the options
+  std::span<const Option> defaults;  // those that a model may bring defaults for
+  Given& given;
 
+  // Remembers the options and what is given as they are; what it returns puts them back.
+  std::function<std::function<void()>()> remember;
   // Checks the program's own options and puts them into the settings, before a model is loaded and
   // again once its defaults are in. Throws Error (Usage).
   std::function<void(PictureSettings&)> settle;
@@ -33,6 +36,16 @@ struct DrawingProgram {
   // The options as a picture's settings text has them, and what goes into A1111's list.
   std::function<void(MadeWith&)> describe;
 };
+
+template <class Options>
+std::function<std::function<void()>()> remember_options(Options& options, Given& given) {
+  return [&options, &given] {
+    return [&options, &given, kept = options, kept_given = given] {
+      options = kept;
+      given = kept_given;
+    };
+  };
+}
 
 // Draws what the options ask for and returns the exit code. Throws Error.
 int draw(const DrawingProgram& program);
@@ -44,14 +57,14 @@ std::string version_line(std::string_view name);
 // answers the questions about the program, or calls work(options, list, given).
 template <class Options>
 int run_drawing_program(std::string_view name, std::string_view help, int argc, char** argv,
-                        int (*work)(Options&, std::span<const Option>, const Given&)) {
+                        int (*work)(Options&, std::span<const Option>, Given&)) {
   catch_interrupts();
   return run_program(name, [&] {
     Options options;
     const std::vector<Option> list = options_of(options);
     const auto arguments =
         std::span<const char* const>(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0);
-    const Given given = parse_arguments(list, arguments);
+    Given given = parse_arguments(list, arguments);
     const MessageOptions& asked = options.drawing.messages;
     Options defaults;
     if (asked.help) {

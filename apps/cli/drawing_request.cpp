@@ -20,41 +20,42 @@ PictureSettings picture_settings(const DrawingOptions& options) {
 }
 
 RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
-                        const std::vector<std::string>& prompts) {
-  RunRequest request{.batches = {},
-                     .settings = std::move(settings),
-                     .init = {},
-                     .seed = static_cast<uint64_t>(options.noise.seed),
-                     .rng = options.noise.rng,
-                     .seeding = options.noise.seeding == "batch" ? Seeding::Batch : Seeding::Image,
-                     .fixed_code = options.noise.fixed_code,
-                     .init_latents = options.noise.init_latents,
-                     .save_latents = options.output.save_latents,
-                     .overwrite = options.output.overwrite};
-  const auto batches = in_batches(prompts, static_cast<size_t>(options.batch.n_samples));
-  constexpr double most = 1e6;
-  if (static_cast<double>(options.batch.n_iter) * static_cast<double>(prompts.size()) > most) {
-    fail_usage("n_iter {} times {} pictures are more than {:.0f}: make fewer in one run",
-               options.batch.n_iter, prompts.size(), most);
-  }
-  for (int64_t i = 0; i < options.batch.n_iter; ++i) {
-    request.batches.insert(request.batches.end(), batches.begin(), batches.end());
-  }
-  if (!options.output.file.empty() &&
-      (request.batches.size() != 1 || request.batches[0].size() != 1)) {
-    fail_usage(
-        "-o names one file, and this would be several pictures (n_samples {}, n_iter {}, {} "
-        "prompts): use --outdir",
-        options.batch.n_samples, options.batch.n_iter, prompts.size());
-  }
-  return request;
+                        std::vector<std::vector<std::string>> batches) {
+  return {.batches = std::move(batches),
+          .settings = std::move(settings),
+          .init = {},
+          .seed = static_cast<uint64_t>(options.noise.seed),
+          .rng = options.noise.rng,
+          .seeding = options.noise.seeding == "batch" ? Seeding::Batch : Seeding::Image,
+          .fixed_code = options.noise.fixed_code,
+          .init_latents = options.noise.init_latents,
+          .save_latents = options.output.save_latents,
+          .overwrite = options.output.overwrite};
 }
 
-PromptFile read_prompts(const DrawingOptions& options) {
-  if (!options.prompt.from_file.empty()) return read_prompt_file(options.prompt.from_file);
-  return {.prompts = std::vector<std::string>(static_cast<size_t>(options.batch.n_samples),
-                                              options.prompt.prompt),
-          .errors = {}};
+std::optional<Sweep> read_sweep(const DrawingOptions& options, std::span<const Option> list,
+                                const Given& given) {
+  const PromptOptions& prompt = options.prompt;
+  const int asked = (prompt.prompt_matrix.empty() ? 0 : 1) + (prompt.xy.empty() ? 0 : 1);
+  if (asked == 0) return std::nullopt;
+  if (asked > 1 || !prompt.from_file.empty()) {
+    fail_usage("--prompt-matrix, --xy and --from-file each say what is drawn: choose one");
+  }
+  if (given.has("n_iter") && options.batch.n_iter != 1) {
+    fail_usage(
+        "a sheet has one picture a cell, so --n_iter {} has no meaning; make another with "
+        "another --seed",
+        options.batch.n_iter);
+  }
+  Sweep sweep = prompt.xy.empty() ? prompt_matrix(prompt.prompt_matrix)
+                                  : xy_sweep(prompt.xy, prompt.prompt, list);
+  set_seed(sweep, options.noise.seed);
+  return sweep;
+}
+
+std::vector<PromptLine> read_lines(const DrawingOptions& options, std::span<const Option> list) {
+  if (!options.prompt.from_file.empty()) return read_prompt_file(options.prompt.from_file, list);
+  return std::vector<PromptLine>(static_cast<size_t>(options.batch.n_samples));
 }
 
 }  // namespace easel::cli

@@ -1,6 +1,8 @@
 // From a program's options to the run that they ask for.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -8,17 +10,22 @@
 
 #include "cli/drawing_options.h"
 #include "cli/prompt_file.h"
+#include "cli/sweep.h"
 
 namespace easel::cli {
 
 // Without the size, which is the program's to choose.
 PictureSettings picture_settings(const DrawingOptions& options);
 
-// The prompts of one iteration, and what is wrong with the others.
-PromptFile read_prompts(const DrawingOptions& options);
+// What one round draws, a line a picture; `list` is all the program's options.
+std::vector<PromptLine> read_lines(const DrawingOptions& options, std::span<const Option> list);
 
-// n_iter times the prompts in batches of n_samples. Throws Error (Usage).
+// The sheet that is asked for, if one is. Throws Error (Usage).
+std::optional<Sweep> read_sweep(const DrawingOptions& options, std::span<const Option> list,
+                                const Given& given);
+
+// The run of one job's batches.
 RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
-                        const std::vector<std::string>& prompts);
+                        std::vector<std::vector<std::string>> batches);
 
 }  // namespace easel::cli

@@ -31,6 +31,8 @@ struct InitOptions {
   int64_t only_masked_padding = 32;
   std::string outpaint;
 
+  bool operator==(const InitOptions&) const = default;
+
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     picture_fields(self, visit);

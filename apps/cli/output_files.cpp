@@ -47,15 +47,18 @@ fs::path NumberedFiles::path_of(int64_t number) const {
   return folder_ / fmt::format("{}{:0{}}{}", prefix_, number, digits_, suffix_);
 }
 
-fs::path NumberedFiles::write(std::span<const std::byte> bytes) {
+fs::path NumberedFiles::write(std::span<const std::byte> bytes,
+                              const std::function<void(const fs::path&)>& before) {
   while (true) {
     const fs::path path = path_of(next_++);
+    std::error_code error;
+    if (fs::exists(fs::symlink_status(path, error))) continue;
     try {
+      if (before) before(path);
       write_atomically(path, IfExists::Refuse, [&](FileWriter& file) { file.write(bytes); });
       return path;
     } catch (const Error&) {
-      std::error_code ignored;
-      if (!fs::exists(fs::symlink_status(path, ignored))) throw;
+      if (!fs::exists(fs::symlink_status(path, error))) throw;
     }
   }
 }

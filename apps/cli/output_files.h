@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -16,8 +17,10 @@ class NumberedFiles {
  public:
   NumberedFiles(std::filesystem::path folder, std::string prefix, int digits, std::string suffix);
 
-  // Writes the next file, whole or not at all, and returns its path. Throws Error.
-  std::filesystem::path write(std::span<const std::byte> bytes);
+  // Writes the next file, whole or not at all, and returns its path; `before` is told the path
+  // first, once more where that one was taken meanwhile. Throws Error.
+  std::filesystem::path write(std::span<const std::byte> bytes,
+                              const std::function<void(const std::filesystem::path&)>& before = {});
 
  private:
   std::filesystem::path path_of(int64_t number) const;

@@ -61,6 +61,9 @@ struct OutputOptions {
   std::filesystem::path save_latents{};
   bool no_metadata = false;
   bool overwrite = false;
+  std::filesystem::path verify{};
+  bool resume = false;
+  bool continue_on_error = true;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -96,12 +99,30 @@ struct OutputOptions {
                                        .setting = false});
     visit(self.no_metadata, FieldInfo{.name = "no-metadata",
                                       .group = group,
-                                      .help = "leave the settings out of the PNG files",
+                                      .help = "leave the settings out of the files",
                                       .setting = false});
     visit(self.overwrite, FieldInfo{.name = "overwrite",
                                     .group = group,
                                     .help = "let -o and --save-latents replace a file",
                                     .setting = false});
+    visit(self.verify,
+          FieldInfo{.name = "verify",
+                    .group = group,
+                    .help = "draw the picture in FILE again, write nothing, and say how "
+                            "the two differ; ends with 1 where they do",
+                    .value = "FILE",
+                    .setting = false});
+    visit(self.resume,
+          FieldInfo{.name = "resume",
+                    .group = group,
+                    .help = "draw only what the folder's manifest.jsonl does not have yet",
+                    .setting = false});
+    visit(self.continue_on_error,
+          FieldInfo{.name = "continue-on-error",
+                    .group = group,
+                    .help = "go on where one of several batches fails, and end with 1; it is on, "
+                            "=false turns it off",
+                    .setting = false});
   }
 };
 

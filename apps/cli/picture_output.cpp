@@ -1,17 +1,38 @@
 #include "cli/picture_output.h"
 
+#include <algorithm>
 #include <utility>
 
+#include <easel/base/error.h>
 #include <easel/io/file.h>
+#include <easel/io/jpeg_text.h>
+#include <easel/io/sheet.h>
 
 namespace easel::cli {
 namespace {
 
 std::vector<std::byte> encode(const Image& image, const MadeWith& made) {
-  const std::string extension =
-      std::filesystem::path(made.drawing.output.file).extension().string();
-  if (extension == ".jpg" || extension == ".jpeg") return encode_jpeg(image);
-  return encode_png(image, made.drawing.output.no_metadata ? PngText() : settings_text(made));
+  const OutputOptions& output = made.drawing.output;
+  const std::string extension = std::filesystem::path(output.file).extension().string();
+  if (extension == ".jpg" || extension == ".jpeg") {
+    return with_jpeg_text(encode_jpeg(image), output.no_metadata ? "" : parameters_text(made));
+  }
+  return encode_png(image, output.no_metadata ? PngText() : settings_text(made));
+}
+
+bool same_size(const std::vector<Image>& images) {
+  return std::all_of(images.begin(), images.end(), [&](const Image& image) {
+    return image.width == images[0].width && image.height == images[0].height;
+  });
+}
+
+std::optional<Image> read_kept(const std::optional<std::filesystem::path>& path) {
+  try {
+    if (path) return read_image(*path);
+  } catch (const Error&) {
+    // What cannot be read is drawn again.
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -20,52 +41,111 @@ void prepare_output(const OutputOptions& options) {
   if (!options.save_latents.empty()) check_writable(options.save_latents, options.overwrite);
   if (options.file == "-") return;
   if (!options.file.empty()) return check_writable(options.file, options.overwrite);
-  if (options.skip_save && options.skip_grid) return;
+  if (!options.verify.empty() || (options.skip_save && options.skip_grid)) return;
   prepare_folder(options.outdir);
   if (!options.skip_save) prepare_folder(options.outdir / "samples");
 }
 
-PictureOutput::PictureOutput(MadeWith made, Terminal& terminal)
-    : made_(std::move(made)), terminal_(terminal) {
-  if (made_.drawing.output.file.empty() && !made_.drawing.output.skip_save) {
-    samples_.emplace(made_.drawing.output.outdir / "samples", "", 5, ".png");
+PictureOutput::PictureOutput(OutputOptions options, int64_t per_row,
+                             std::optional<SheetWords> words, Terminal& terminal)
+    : options_(std::move(options)),
+      per_row_(per_row),
+      words_(std::move(words)),
+      terminal_(terminal) {
+  if (!options_.file.empty() || !options_.verify.empty()) return;
+  if (!options_.skip_save) samples_.emplace(options_.outdir / "samples", "", 5, ".png");
+  if (!options_.skip_save || !options_.skip_grid)
+    manifest_.emplace(options_.outdir, options_.resume);
+}
+
+void PictureOutput::start(MadeWith made) {
+  made_ = std::move(made);
+  if (!grid_made_) grid_made_ = made_;
+}
+
+MadeWith PictureOutput::made_with(const RunPicture& picture) const {
+  MadeWith made = *made_;
+  made.prompt = picture.prompt;
+  made.seed = picture.seed;
+  made.number = picture.number;
+  return made;
+}
+
+bool PictureOutput::wants(const RunRequest& request, size_t batch, int64_t first) {
+  there_.clear();
+  if (!options_.resume) return true;
+  const bool own_seeds = request.seeding == Seeding::Image;
+  std::vector<std::string> ids;
+  int64_t number = first;
+  for (const std::string& prompt : request.batches[batch]) {
+    const uint64_t seed = request.seed + (own_seeds ? static_cast<uint64_t>(number) : 0);
+    ids.push_back(
+        picture_id(made_with({.image = {}, .number = number, .prompt = prompt, .seed = seed})));
+    if (auto image = read_kept(manifest_->take(ids.back()))) {
+      there_.emplace(number, std::move(*image));
+    }
+    ++number;
   }
+  num_kept_ += static_cast<int64_t>(there_.size());
+  if (there_.size() < ids.size() || !own_seeds) return true;
+  for (const std::string& id : ids) keep(id, &there_.at(first++));
+  return false;
+}
+
+void PictureOutput::keep(const std::string& id, const Image* image) {
+  if (options_.skip_grid) return;
+  ids_ += id;
+  grid_.push_back(*image);
 }
 
 void PictureOutput::write(const Image& image, const MadeWith& made) {
   const std::vector<std::byte> bytes = encode(image, made);
   if (samples_) {
-    terminal_.saved(samples_->write(bytes).string(), made.seed);
-  } else if (made.drawing.output.file == "-") {
+    const std::string settings = options_.no_metadata ? std::string() : settings_json(made);
+    const auto path = manifest_->write(*samples_, bytes, picture_id(made), settings);
+    terminal_.saved(path.string(), made.seed);
+  } else if (options_.file == "-") {
     write_stdout(bytes);
   } else {
-    const IfExists if_exists = made.drawing.output.overwrite ? IfExists::Replace : IfExists::Refuse;
-    write_atomically(made.drawing.output.file, if_exists,
-                     [&](FileWriter& file) { file.write(bytes); });
-    terminal_.saved(made.drawing.output.file, made.seed);
+    const IfExists if_exists = options_.overwrite ? IfExists::Replace : IfExists::Refuse;
+    write_atomically(options_.file, if_exists, [&](FileWriter& file) { file.write(bytes); });
+    terminal_.saved(options_.file, made.seed);
   }
 }
 
 void PictureOutput::add(RunPicture&& picture) {
-  if (!made_.drawing.output.skip_grid) grid_.push_back(picture.image);
-  if (!samples_ && made_.drawing.output.file.empty()) return;
-  MadeWith made = made_;
-  made.prompt = std::move(picture.prompt);
-  made.seed = picture.seed;
-  made.number = picture.number;
+  if (!options_.verify.empty()) {
+    verified_ = std::move(picture.image);
+    return;
+  }
+  MadeWith made = made_with(picture);
+  keep(options_.skip_grid ? std::string() : picture_id(made), &picture.image);
+  if (!samples_ && options_.file.empty()) return;
+  if (there_.contains(picture.number)) return;
   writer_.push(
       [this, image = std::move(picture.image), made = std::move(made)] { write(image, made); });
 }
 
-void PictureOutput::finish() {
-  if (!grid_.empty()) {
-    const int64_t n_rows = made_.drawing.output.n_rows;
-    const int64_t per_row = n_rows > 0 ? n_rows : made_.drawing.batch.n_samples;
-    writer_.push([this, grid = make_grid(grid_, static_cast<int>(per_row))] {
-      NumberedFiles grids(made_.drawing.output.outdir, "grid-", 4, ".png");
-      terminal_.saved(grids.write(encode(grid, made_)).string(), made_.seed);
-    });
+void PictureOutput::write_grid() {
+  if (!same_size(grid_)) {
+    return terminal_.log(LogLevel::Info, "the pictures differ in size: there is no grid of them");
   }
+  if (words_ && grid_.size() != words_->columns.size() * words_->rows.size()) {
+    return terminal_.log(LogLevel::Info, "pictures of the sheet are missing: there is no grid");
+  }
+  const std::string id = text_id("grid " + ids_);
+  if (manifest_->take(id)) return;
+  writer_.push([this, id,
+                grid = words_ ? make_sheet(grid_, words_->columns, words_->rows)
+                              : make_grid(grid_, static_cast<int>(per_row_))] {
+    NumberedFiles grids(options_.outdir, "grid-", 4, ".png");
+    const auto path = manifest_->write(grids, encode(grid, *grid_made_), id, {});
+    terminal_.saved(path.string(), grid_made_->seed);
+  });
+}
+
+void PictureOutput::finish() {
+  if (!grid_.empty()) write_grid();
   writer_.finish();
 }
 

@@ -2,12 +2,15 @@
 // standard output, or nowhere.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <easel/pipeline/run.h>
 
+#include "cli/manifest.h"
 #include "cli/output_files.h"
 #include "cli/picture_writer.h"
 #include "cli/settings_text.h"
@@ -18,11 +21,22 @@ namespace easel::cli {
 // Sees that everything can be written; makes the output folder. Throws Error.
 void prepare_output(const OutputOptions& options);
 
+struct SheetWords {
+  std::vector<std::string> columns;
+  std::vector<std::string> rows;
+};
+
 class PictureOutput {
  public:
-  // `made` holds what all pictures have in common. The terminal must outlive this.
-  PictureOutput(MadeWith made, Terminal& terminal);
+  // The grid has `per_row` pictures in a row, or the words of a sheet at its columns and rows. The
+  // terminal must outlive this.
+  PictureOutput(OutputOptions options, int64_t per_row, std::optional<SheetWords> words,
+                Terminal& terminal);
 
+  // `made` is what the pictures that follow have in common.
+  void start(MadeWith made);
+  // Whether a picture of this batch is not there yet; those that are, are taken as they are.
+  bool wants(const RunRequest& request, size_t batch, int64_t first);
   // Takes one picture of the run. Throws what writing an earlier one threw.
   void add(RunPicture&& picture);
   // Throws what writing threw, so that a run whose pictures cannot be kept ends.
@@ -30,13 +44,29 @@ class PictureOutput {
   // Writes the grid and waits for all files.
   void finish();
 
- private:
-  void write(const Image& image, const MadeWith& made);
+  // The picture of --verify.
+  const Image& verified() const { return verified_; }
+  int64_t num_kept() const { return num_kept_; }
 
-  MadeWith made_;
+ private:
+  MadeWith made_with(const RunPicture& picture) const;
+  void write(const Image& image, const MadeWith& made);
+  void write_grid();
+  void keep(const std::string& id, const Image* image);
+
+  OutputOptions options_;
+  int64_t per_row_;
+  std::optional<SheetWords> words_;
   Terminal& terminal_;
+  std::optional<MadeWith> made_;
+  std::optional<MadeWith> grid_made_;
   std::optional<NumberedFiles> samples_;
+  std::optional<Manifest> manifest_;
+  std::map<int64_t, Image> there_;  // pictures of the batch at hand that were there before
+  int64_t num_kept_ = 0;
+  Image verified_;
   std::vector<Image> grid_;
+  std::string ids_;       // of all pictures, which together are the grid's
   PictureWriter writer_;  // last: it stops before what its jobs use goes away
 };
 

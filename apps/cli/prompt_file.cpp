@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <easel/base/error.h>
-#include <easel/base/utf8.h>
 #include <easel/io/file.h>
 
 #include "cli/interrupt.h"
@@ -58,34 +57,25 @@ std::vector<std::string> split_lines(std::string_view text) {
   return lines;
 }
 
-PromptFile read_prompt_file(const std::string& path) {
+std::vector<PromptLine> read_prompt_file(const std::string& path, std::span<const Option> options) {
   const std::string text = path == "-" ? read_stdin() : read_text_file(path, kMaxBytes);
   const std::string name = path == "-" ? "standard input" : path;
-  PromptFile file;
-  const std::vector<std::string> lines = split_lines(text);
-  for (size_t i = 0; i < lines.size(); ++i) {
-    if (is_valid_utf8(lines[i])) {
-      file.prompts.push_back(lines[i]);
-    } else {
-      file.errors.push_back(fmt::format("{}:{}: the line is not UTF-8 and is left out: '{}'", name,
-                                        i + 1, printable(lines[i], 60)));
+  std::vector<PromptLine> lines;
+  size_t num_wrong = 0;
+  for (const std::string& text_line : split_lines(text)) {
+    PromptLine line;
+    try {
+      line = parse_prompt_line(text_line, options);
+    } catch (const Error& error) {
+      line.error = error.what();
+      ++num_wrong;
     }
+    line.where = fmt::format("{}:{}", name, lines.size() + 1);
+    lines.push_back(std::move(line));
   }
-  if (!file.prompts.empty()) return file;
-  if (!file.errors.empty()) throw Error(file.errors.front());
-  fail("{}: holds no prompt; it has one a line", name);
-}
-
-std::vector<std::vector<std::string>> in_batches(const std::vector<std::string>& prompts,
-                                                 size_t size) {
-  std::vector<std::vector<std::string>> batches;
-  for (size_t i = 0; i < prompts.size(); i += size) {
-    const auto first = prompts.begin() + static_cast<std::ptrdiff_t>(i);
-    const auto last =
-        prompts.begin() + static_cast<std::ptrdiff_t>(std::min(i + size, prompts.size()));
-    batches.emplace_back(first, last);
-  }
-  return batches;
+  if (lines.empty()) fail("{}: holds no prompt; it has one a line", name);
+  if (num_wrong == lines.size()) fail("{}: {}", lines[0].where, lines[0].error);
+  return lines;
 }
 
 }  // namespace easel::cli

@@ -1,27 +1,21 @@
 // The prompts of --from-file.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cli/prompt_line.h"
+
 namespace easel::cli {
 
-struct PromptFile {
-  std::vector<std::string> prompts;
-  std::vector<std::string> errors;  // "FILE:3: ...", one for each line that is left out
-};
-
-// Reads one prompt a line; "-" is the standard input. Throws Error where it cannot be read or holds
-// no prompt.
-PromptFile read_prompt_file(const std::string& path);
+// Reads one prompt a line; "-" is the standard input. A line that is wrong has an error. Throws
+// Error where the file cannot be read or holds no prompt.
+std::vector<PromptLine> read_prompt_file(const std::string& path, std::span<const Option> options);
 
 // The lines of a text as Python's str.splitlines() gives them; a byte order mark in front is
 // dropped.
 std::vector<std::string> split_lines(std::string_view text);
-
-// The prompts in batches of at most `size`.
-std::vector<std::vector<std::string>> in_batches(const std::vector<std::string>& prompts,
-                                                 size_t size);
 
 }  // namespace easel::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,9 @@ struct PromptOptions {
   std::string prompt = "a painting of a virus monster playing guitar";
   std::string negative_prompt;
   std::string from_file;
+  std::filesystem::path from_image;
+  std::string prompt_matrix;
+  std::vector<std::string> xy;
   int64_t clip_skip = 1;
   std::string weighting = "none";
   std::vector<std::string> embeddings{};
@@ -36,8 +40,33 @@ struct PromptOptions {
                     .group = group,
                     .help =
                         "prompts instead of --prompt, one a line, in batches of n_samples; '-' is "
-                        "the standard input",
+                        "the standard input; a line may have options of its own (TEXT -n 2 --steps "
+                        "20) or be a JSON object",
                     .value = "FILE",
+                    .setting = false});
+    visit(
+        self.from_image,
+        FieldInfo{.name = "from-image",
+                  .group = group,
+                  .help = "draw with the settings that FILE carries (a PNG or JPEG of Easel, A1111 "
+                          "or stable-diffusion.cpp); other options win",
+                  .value = "FILE",
+                  .setting = false});
+    visit(self.prompt_matrix,
+          FieldInfo{.name = "prompt-matrix",
+                    .group = group,
+                    .help =
+                        "instead of --prompt: \"a house|in snow|at night\" is the first part with "
+                        "every choice of the others, in one sheet",
+                    .value = "TEXT",
+                    .setting = false});
+    visit(self.xy,
+          FieldInfo{.name = "xy",
+                    .group = group,
+                    .help = "a sheet of pictures that differ in one or two options: "
+                            "\"x:sampler=ddim,plms\" \"y:scale=5,7.5\"; x:prompt:OLD=NEW,NEWER "
+                            "replaces words of the prompt",
+                    .value = "AXIS",
                     .setting = false});
     visit(
         self.clip_skip,

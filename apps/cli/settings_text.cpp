@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/manifest.h"
 #include "cli/program.h"
 
 namespace easel::cli {
@@ -79,7 +80,9 @@ std::string parameters_text(const MadeWith& made) {
   return text + fmt::format(", Version: Easel {}", version());
 }
 
-std::string settings_json(const MadeWith& made) {
+namespace {
+
+Json all_settings(const MadeWith& made) {
   const SamplerNames names = resolved_sampler(made.settings);
   Json json = {{"version", version()}, {"program", made.program}};
   json.update(made.options);
@@ -93,7 +96,24 @@ std::string settings_json(const MadeWith& made) {
   json["model"] = made.model.name;
   json["picture"] = made.number;
   json["picture_seed"] = made.seed;
-  return dump(json);
+  return json;
+}
+
+}  // namespace
+
+std::string settings_json(const MadeWith& made) { return dump(all_settings(made)); }
+
+std::string picture_id(const MadeWith& made) {
+  Json json = all_settings(made);
+  for (const char* name : {"version", "device", "n_iter"}) json.erase(name);
+  json["init-latents"] = made.drawing.noise.init_latents.string();
+  json["vae"] = made.drawing.model.vae.string();
+  const bool alone = made.drawing.noise.seeding == "image" && !made.drawing.noise.fixed_code &&
+                     made.drawing.noise.init_latents.empty();
+  if (alone) {
+    for (const char* name : {"seed", "n_samples", "picture"}) json.erase(name);
+  }
+  return text_id(dump(json));
 }
 
 PngText settings_text(const MadeWith& made) {

@@ -41,6 +41,10 @@ std::string parameters_text(const MadeWith& made);
 
 std::string settings_json(const MadeWith& made);
 
+// Stands for what shapes the picture: the same id is the same picture, whichever batch it is drawn
+// in and whichever device draws it.
+std::string picture_id(const MadeWith& made);
+
 // Both, as the text of a PNG file.
 PngText settings_text(const MadeWith& made);
 

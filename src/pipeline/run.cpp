@@ -205,7 +205,7 @@ void run_pictures(const StableDiffusion& model, const RunRequest& request,
   const RunStart start(model, request, noise, batch_shape(request.batches.front()), callbacks.log);
   std::vector<Tensor> latents;
   int64_t number = 0;
-  for (size_t b = 0; b < request.batches.size(); ++b) {
+  const auto draw_batch = [&](size_t b) {
     const std::vector<std::string>& prompts = request.batches[b];
     const Progress progress{
         .log = callbacks.log, .on_step = [&](const StepInfo& info) {
@@ -227,6 +227,19 @@ void run_pictures(const StableDiffusion& model, const RunRequest& request,
                             .prompt = prompts[k],
                             .seed = request.seed + (own_seed ? static_cast<uint64_t>(number) : 0)});
     }
+  };
+  const bool independent = request.seeding == Seeding::Image;
+  for (size_t b = 0; b < request.batches.size(); ++b) {
+    const int64_t first = number;
+    const auto num = static_cast<int64_t>(request.batches[b].size());
+    const bool wanted = !callbacks.wants || callbacks.wants(b, first);
+    try {
+      if (wanted || !independent) draw_batch(b);
+    } catch (const Error& error) {
+      if (!independent || !callbacks.on_error) throw;
+      callbacks.on_error(first, num, error);
+    }
+    number = first + num;
   }
   if (!request.save_latents.empty()) write_latents(request, latents);
 }

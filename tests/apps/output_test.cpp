@@ -59,6 +59,20 @@ TEST(NumberedFiles, AreSafeWhereTwoProgramsFillOneFolder) {
   EXPECT_EQ(folder.count(), 40u);
 }
 
+TEST(NumberedFiles, TellTheNameFirst) {
+  const TempDir folder;
+  folder.write("00000.png", "x");
+  NumberedFiles files(folder.path(), "", 5, ".png");
+  std::vector<std::string> told;
+  const auto path = files.write(bytes("a"), [&](const std::filesystem::path& name) {
+    EXPECT_FALSE(std::filesystem::exists(name));
+    told.push_back(name.filename().string());
+    if (told.size() == 1) folder.write("00001.png", "another program's");
+  });
+  EXPECT_EQ(told, (std::vector<std::string>{"00001.png", "00002.png"}));
+  EXPECT_EQ(path, folder / "00002.png");
+}
+
 TEST(NumberedFiles, FailInAFolderThatIsNotThere) {
   const TempDir folder;
   NumberedFiles files(folder / "none", "", 5, ".png");
@@ -125,27 +139,6 @@ TEST(SplitLines, IsPythonsSplitlines) {
   EXPECT_EQ(split_lines("\xef\xbb\xbf"
                         "a"),
             Lines{"a"});
-}
-
-TEST(PromptFile, LeavesOutBadLinesWithTheirNumbers) {
-  const TempDir folder;
-  const auto file = read_prompt_file(folder.write("p.txt", "one\n\xff two\nthree\n").string());
-  EXPECT_EQ(file.prompts, (std::vector<std::string>{"one", "three"}));
-  ASSERT_EQ(file.errors.size(), 1u);
-  EXPECT_NE(file.errors[0].find("p.txt:2:"), std::string::npos);
-}
-
-TEST(PromptFile, RefusesFilesWithoutPrompts) {
-  const TempDir folder;
-  EXPECT_THROW(read_prompt_file(folder.write("empty", "").string()), Error);
-  EXPECT_THROW(read_prompt_file(folder.write("bad", "\xff\n").string()), Error);
-  EXPECT_THROW(read_prompt_file((folder / "none").string()), Error);
-  EXPECT_THROW(read_prompt_file(folder.path().string()), Error);
-}
-
-TEST(InBatches, TheLastMayBeShort) {
-  EXPECT_EQ(in_batches({"a", "b", "c"}, 2),
-            (std::vector<std::vector<std::string>>{{"a", "b"}, {"c"}}));
 }
 
 TEST(FindModel, TakesFilesFoldersAndNames) {

@@ -126,7 +126,7 @@ TEST_F(Txt2ImgProgram, KnowsEmbeddingsByName) {
 
 TEST_F(Txt2ImgProgram, SkipsWhatItIsTold) {
   ASSERT_EQ(draw({"--outdir", "a", "--skip_grid", "--n_iter", "1"}).code, 0);
-  EXPECT_EQ(entries("a"), 1u);
+  EXPECT_EQ(entries("a"), 2u);  // and the manifest
   EXPECT_EQ(entries("a/samples"), 3u);
   ASSERT_EQ(draw({"--outdir", "b", "--skip_save", "--n_iter", "1"}).code, 0);
   EXPECT_TRUE(there("b/grid-0000.png"));
@@ -313,7 +313,8 @@ TEST_F(Txt2ImgProgram, LeavesNothingHalfWrittenOnAFullDisk) {
       {"--outdir", "out"}, {.folder = {}, .input = {}, .max_file_bytes = 512, .on_error_text = {}});
   EXPECT_EQ(many.code, 1);
   EXPECT_EQ(entries("out/samples"), 0u);
-  EXPECT_EQ(entries("out"), 1u);
+  EXPECT_EQ(entries("out"), 2u);
+  EXPECT_EQ(test::file_bytes(folder_ / "out/manifest.jsonl"), "");
 }
 
 TEST_F(Txt2ImgProgram, RefusesAnOutputFolderThatIsAFile) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <easel/base/error.h>
 #include <easel/base/progress.h>
 #include <easel/io/image.h>
 #include <easel/pipeline/canvas.h>
@@ -57,6 +58,12 @@ struct RunCallbacks {
   Log log;
   std::function<void(const RunStep&)> on_step;   // may throw to cancel
   std::function<void(RunPicture&&)> on_picture;  // in order, after each batch
+  // Asked before each batch, whose first picture has the number `first`: false passes it over. With
+  // Seeding::Batch it is drawn all the same, since later ones depend on it.
+  std::function<bool(size_t batch, int64_t first)> wants;
+  // A batch has failed, and the next one is drawn unless this throws, as it may with `throw;`.
+  // Where it is empty, and with Seeding::Batch, the run ends with the error.
+  std::function<void(int64_t first, int64_t num, const Error& error)> on_error;
 };
 
 // Throws Error (Usage) on what cannot be meant, before a model is loaded: settings, names, the
