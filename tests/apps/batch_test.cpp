@@ -221,6 +221,29 @@ TEST_F(BatchProgram, DrawsSheets) {
   EXPECT_EQ(draw({"--xy", "x:seed=1,2", "--n_iter", "3"}).code, 2);
 }
 
+// The scripts that a person would copy.
+TEST_F(BatchProgram, BatchScriptsRun) {
+  const std::string bin = std::string(EASEL_BINARY_DIR) + "/bin/";
+  const auto script = [&](const std::string& name, const std::string& arguments) {
+    const std::string command = "TXT2IMG=" + bin + "txt2img IMG2IMG=" + bin + "img2img " +
+                                EASEL_SOURCE_DIR + "/scripts/batches/" + name + " " + arguments +
+                                " --ckpt " + batch_model().string() +
+                                " --H 32 --W 32 --steps 2 --device cpu --threads 1";
+    const ProcessResult result = test::run_process(
+        "/bin/bash", {"-c", command}, {.folder = folder_.path(), .input = {}, .on_error_text = {}});
+    EXPECT_EQ(result.code, 0) << result.err;
+  };
+  script("seed_sweep", "'a cat' 5 3");
+  EXPECT_EQ(settings("outputs/seeds/samples")[2]["picture_seed"], 7);
+  script("style_grid", "'a fox' 'an owl' --");
+  EXPECT_EQ(count("outputs/styles/samples"), 10u);
+  EXPECT_EQ(settings("outputs/styles/samples")[5]["prompt"], "an owl, oil on canvas");
+  EXPECT_GT(read_image(folder_ / "outputs/styles/grid-0000.png").width, 5 * 40);
+  script("folder_img2img", "outputs/seeds/samples 'a dog'");
+  EXPECT_EQ(count("outputs/folder/samples"), 3u);
+  EXPECT_EQ(settings("outputs/folder/samples")[1]["init-img"], "outputs/seeds/samples/00001.png");
+}
+
 TEST_F(BatchProgram, RefusesToResumeWhatLeavesNoManifest) {
   EXPECT_EQ(draw({"--resume", "--skip_save"}).code, 2);
   EXPECT_EQ(draw({"--resume", "--save-latents", "z.npy"}).code, 2);
