@@ -21,7 +21,8 @@ endif()
 # What every layer may use. Headers are private to the .cpp files except LibTorch's and fmt's.
 set(EASEL_PUBLIC_LIBRARIES "${TORCH_LIBRARIES}" fmt::fmt-header-only Threads::Threads)
 set(EASEL_PRIVATE_LIBRARIES ZLIB::ZLIB yaml-cpp::yaml-cpp nlohmann_json::nlohmann_json
-    PkgConfig::utf8proc PkgConfig::sentencepiece OpenSSL::Crypto CURL::libcurl)
+    PkgConfig::utf8proc PkgConfig::sentencepiece OpenSSL::Crypto CURL::libcurl
+    "${EASEL_HWY_LIBRARY}" ${OpenMP_CXX_LIBRARIES})
 
 add_library(easel_pch OBJECT "${CMAKE_CURRENT_SOURCE_DIR}/src/pch.cpp")
 target_precompile_headers(easel_pch PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/src/pch.h")
@@ -31,7 +32,8 @@ target_link_libraries(easel_pch PUBLIC easel_options ${EASEL_PUBLIC_LIBRARIES}
 # easel_layer(<name> USES <lower layers>): the object library easel_<name> of src/<name>/*.cpp.
 function(easel_layer name)
   cmake_parse_arguments(ARG "" "" "USES" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/src/${name}/*.cpp")
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/src/${name}/*.cpp"
+    "${CMAKE_CURRENT_SOURCE_DIR}/src/${name}/cpu/*.cpp")
   add_library(easel_${name} OBJECT ${sources})
   target_link_libraries(easel_${name} PUBLIC easel_options ${EASEL_PUBLIC_LIBRARIES}
     PRIVATE easel_warnings ${EASEL_PRIVATE_LIBRARIES})
@@ -45,6 +47,21 @@ function(easel_layer name)
   list(REMOVE_DUPLICATES closure)
   set_property(GLOBAL PROPERTY EASEL_CLOSURE_${name} "${closure}")
   set_property(GLOBAL APPEND PROPERTY EASEL_LAYERS ${name})
+endfunction()
+
+# The kernels (src/ops/cpu/*_kernel.cpp) are the one place where the compiler's effort pays, and they
+# are compiled once for every instruction set; they include no LibTorch. Only parallel.cpp needs
+# OpenMP at compile time, where at::parallel_for is expanded.
+function(easel_cpu_kernels layer)
+  set(folder "${CMAKE_CURRENT_SOURCE_DIR}/src/${layer}/cpu")
+  file(GLOB kernels CONFIGURE_DEPENDS "${folder}/*_kernel.cpp")
+  set_source_files_properties(${kernels} PROPERTIES SKIP_PRECOMPILE_HEADERS ON
+    INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}/src"
+    COMPILE_DEFINITIONS "HWY_DISABLED_TARGETS=${EASEL_HWY_DISABLED_TARGETS}"
+    COMPILE_OPTIONS "-O3")
+  target_include_directories(easel_${layer} SYSTEM PRIVATE "${EASEL_HWY_INCLUDE_DIR}")
+  set_source_files_properties("${folder}/parallel.cpp" PROPERTIES SKIP_PRECOMPILE_HEADERS ON
+    COMPILE_OPTIONS "${OpenMP_CXX_FLAGS}")
 endfunction()
 
 # easel_link_layers(<target> <layer>...): links these layers and all below them, as objects.

@@ -182,7 +182,7 @@ Posterior Autoencoder::encode(const Tensor& x_BCHW) const {
     fail("autoencoder: the pictures have shape {}; expected [B, {}, H, W], H and W multiples of {}",
          shape_text(x_BCHW.sizes()), config_.in_channels, factor);
   }
-  const auto moments = quant_conv_.forward(encoder_.forward(x_BCHW)).chunk(2, 1);
+  const auto moments = quant_conv_.forward(encoder_.forward(x_BCHW)).contiguous().chunk(2, 1);
   return {moments[0], moments[1].clamp(-30.0, 20.0)};
 }
 
@@ -192,7 +192,7 @@ Tensor Autoencoder::decode(const Tensor& z_BCHW) const {
     fail("autoencoder: the latents have shape {}; expected [B, {}, h, w]",
          shape_text(z_BCHW.sizes()), config_.embed_dim);
   }
-  return decoder_.forward(post_quant_conv_.forward(z_BCHW));
+  return decoder_.forward(post_quant_conv_.forward(z_BCHW)).contiguous();
 }
 
 }  // namespace easel

@@ -131,7 +131,7 @@ Tensor UNet::forward(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& cont
   for (const UNetUpBlock& block : up_blocks_) {
     h = block.forward(std::move(h), time_BD, context_BTD, skips);
   }
-  return conv_out_.forward(conv_norm_out_.forward_silu(h));
+  return conv_out_.forward(conv_norm_out_.forward_silu(h)).contiguous();
 }
 
 void UNet::check_inputs(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& context_BTD,

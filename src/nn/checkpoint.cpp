@@ -14,6 +14,7 @@
 #include <torch/csrc/autograd/saved_variable.h>
 
 #include <easel/nn/training_mode.h>
+#include <easel/ops/aten_only.h>
 
 namespace easel::nn::detail {
 namespace {
@@ -234,6 +235,7 @@ Tensor run_block(bool recompute, std::vector<Tensor> inputs, BlockForward forwar
   {
     const at::NoGradGuard no_grad;
     const NoAutocastCache no_cache;
+    const ops::AtenOnly aten_only;  // as it will be where gradients are recorded
     output = forward(inputs);
   }
   torch::autograd::set_history(output, node);

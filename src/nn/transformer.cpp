@@ -1,5 +1,7 @@
 #include "easel/nn/transformer.h"
 
+#include <utility>
+
 #include <ATen/ATen.h>
 
 #include <easel/nn/checkpoint.h>
@@ -13,9 +15,13 @@ namespace {
 // [B, C, H, W] -> [B, H W, C], contiguous.
 Tensor to_tokens(const Tensor& x_BCHW) { return x_BCHW.flatten(2).transpose(1, 2).contiguous(); }
 
-// [B, H W, C] -> the shape and memory format of a [B, C, H, W] map of this height and width.
-Tensor to_map(const Tensor& x_BTD, int64_t height, int64_t width) {
-  return x_BTD.transpose(1, 2).contiguous().unflatten(2, {height, width});
+// [B, H W, C] -> the height, width and memory format of `like_BCHW`. With the channels last that is
+// the same memory; the argument is given up.
+Tensor to_map(Tensor&& x_BTD, const Tensor& like_BCHW) {
+  const Tensor x_BDT = x_BTD.transpose(1, 2);
+  const bool channels_last = !like_BCHW.is_contiguous();
+  return (channels_last ? x_BDT : x_BDT.contiguous())
+      .unflatten(2, {like_BCHW.size(2), like_BCHW.size(3)});
 }
 
 }  // namespace
@@ -49,8 +55,8 @@ Tensor AttentionBlock::forward(const Tensor& x_BCHW) const {
 }
 
 Tensor AttentionBlock::forward_block(const Tensor& x_BCHW) const {
-  const Tensor h_BTD = attention.forward(to_tokens(group_norm.forward(x_BCHW)));
-  return ops::add(to_map(h_BTD, x_BCHW.size(2), x_BCHW.size(3)), x_BCHW);
+  Tensor h_BTD = attention.forward(to_tokens(group_norm.forward(x_BCHW)));
+  return ops::add(to_map(std::move(h_BTD), x_BCHW), x_BCHW);
 }
 
 TransformerBlock::TransformerBlock(int64_t channels, int64_t context_channels, int64_t heads,
@@ -99,7 +105,7 @@ Tensor SpatialTransformer::forward(const Tensor& x_BCHW, const Tensor& context_B
     h_BTD = block.forward(h_BTD, context_BSD);
   }
   h_BTD = proj_out.forward(h_BTD);
-  return ops::add(to_map(h_BTD, x_BCHW.size(2), x_BCHW.size(3)), x_BCHW);
+  return ops::add(to_map(std::move(h_BTD), x_BCHW), x_BCHW);
 }
 
 }  // namespace easel::nn

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "cpu/float32.h"
+
 namespace easel::ops {
 
 Tensor silu(const Tensor& x) { return at::silu(x); }
@@ -14,6 +16,7 @@ Tensor quick_gelu(const Tensor& x) { return x * at::sigmoid(x * 1.702); }
 
 Tensor geglu(const Tensor& x) {
   TORCH_CHECK(x.size(-1) % 2 == 0, "geglu: the last dimension is odd: ", x.sizes());
+  if (cpu::serves_geglu(x)) return cpu::geglu(x);
   const int64_t half = x.size(-1) / 2;
   const Tensor value = x.narrow(-1, 0, half);
   Tensor gate = at::gelu(x.narrow(-1, half, half));
