@@ -1,10 +1,7 @@
 #include "cli/drawing_program.h"
 
-#include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -13,14 +10,13 @@
 #include <sys/resource.h>
 
 #include <easel/base/error.h>
-#include <easel/pipeline/explain_prompt.h>
 
 #include "cli/drawing_request.h"
 #include "cli/find_model.h"
+#include "cli/job_run.h"
 #include "cli/jobs.h"
 #include "cli/model_defaults.h"
 #include "cli/picture_output.h"
-#include "cli/program.h"
 #include "cli/saved_settings.h"
 #include "cli/terminal.h"
 
@@ -28,16 +24,6 @@ namespace easel::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-void check_model(const ModelSummary& model, const BatchOptions& options, const Given& given) {
-  const auto check = [&](std::string_view name, int64_t asked, int64_t own) {
-    if (given.has(name) && asked != own) {
-      fail_usage("--{} {} does not fit the model {}, which has {}", name, asked, model.name, own);
-    }
-  };
-  check("C", options.latent_channels, model.latent_channels);
-  check("f", options.downsampling, model.downsampling);
-}
 
 ProgressStyle style_of(const MessageOptions& options, const Given& given) {
   if (options.quiet && !given.has("progress")) return ProgressStyle::None;
@@ -47,13 +33,6 @@ ProgressStyle style_of(const MessageOptions& options, const Given& given) {
 LogLevel lowest_level(const MessageOptions& options) {
   if (options.quiet) return LogLevel::Warning;
   return options.verbose ? LogLevel::Debug : LogLevel::Info;
-}
-
-PictureSettings settle(const DrawingProgram& program) {
-  resolve(program.options, program.given);
-  PictureSettings settings = picture_settings(program.options);
-  if (program.settle) program.settle(settings);
-  return settings;
 }
 
 ModelRequest model_request(const DrawingOptions& options, const std::filesystem::path& model,
@@ -118,237 +97,14 @@ void warn_of_other_model(const std::string& saved, const std::string& own, Termi
                                               printable(saved, 60), own));
 }
 
-// Returns the exit code.
-int report_difference(const std::filesystem::path& path, const Image& drawn) {
-  const Image kept = read_image(path);
-  if (kept.width != drawn.width || kept.height != drawn.height) {
-    print_stdout(fmt::format("{}: it is {}x{}, and {}x{} when made again\n", path.string(),
-                             kept.width, kept.height, drawn.width, drawn.height));
-    return 1;
-  }
-  const size_t num = kept.pixels.size() / 3;
-  size_t num_different = 0;
-  int most = 0;
-  for (size_t pixel = 0; pixel < num; ++pixel) {
-    int difference = 0;
-    for (size_t i = 3 * pixel; i < 3 * pixel + 3; ++i) {
-      difference = std::max(difference, std::abs(int{kept.pixels[i]} - int{drawn.pixels[i]}));
-    }
-    num_different += difference > 0 ? 1 : 0;
-    most = std::max(most, difference);
-  }
-  if (num_different == 0) {
-    print_stdout(fmt::format("{}: the same, pixel for pixel\n", path.string()));
-    return 0;
-  }
-  print_stdout(fmt::format(
-      "{}: {} of {} pixels differ ({:.3g} %), by at most {} of 255\n", path.string(), num_different,
-      num, 100.0 * static_cast<double>(num_different) / static_cast<double>(num), most));
-  return 1;
-}
-
-// The jobs of a run, one after another, and what has become of them.
-class JobRun {
- public:
-  JobRun(const DrawingProgram& program, std::vector<Job> jobs, std::optional<SheetWords> words,
-         Terminal& terminal)
-      : program_(program),
-        jobs_(std::move(jobs)),
-        words_(std::move(words)),
-        terminal_(terminal),
-        restore_(program.remember()),
-        output_options_(program.options.output) {
-    for (const Job& job : jobs_) {
-      num_pictures_ += job.num_pictures();
-      num_batches_ += static_cast<int64_t>(job.batches.size());
-    }
-  }
-
-  // Finds what cannot be meant before a model is loaded. Throws Error where that is everything, or
-  // where the run is not to go on.
-  void check_jobs() {
-    check_counts();
-    for (Job& job : jobs_) {
-      try {
-        if (job.error.empty()) prepare(job);
-      } catch (const Error& error) {
-        if (jobs_.size() == 1 && job.where.empty()) throw;
-        job.error = error.what();
-      }
-    }
-    const auto wrong = [](const Job& job) { return !job.error.empty(); };
-    const auto first = std::find_if(jobs_.begin(), jobs_.end(), wrong);
-    if (first == jobs_.end()) return;
-    if (!output_options_.continue_on_error || std::all_of(jobs_.begin(), jobs_.end(), wrong)) {
-      fail_usage("{}: {}", first->where, first->error);
-    }
-  }
-
-  // Says how the prompts are read, each once. Returns the exit code.
-  int explain(const ModelRequest& model) {
-    std::set<std::string> prompts;
-    int code = 0;
-    for (const Job& job : jobs_) {
-      if (!job.error.empty()) {
-        failed(job.where, job.num_pictures(), Error(job.error));
-        code = 1;
-        continue;
-      }
-      const RunRequest request = prepare(job);
-      for (const std::vector<std::string>& batch : request.batches) {
-        for (const std::string& prompt : batch) {
-          if (!prompts.insert(prompt).second) continue;
-          print_stdout(explain_prompt(model, prompt, request.settings));
-        }
-      }
-    }
-    return code;
-  }
-
-  // Returns the exit code.
-  int draw(const StableDiffusion& model) {
-    const ModelSummary summary = summarize(model);
-    const OutputOptions& asked = output_options_;
-    PictureOutput output(asked, asked.n_rows > 0 ? asked.n_rows : program_.options.batch.n_samples,
-                         words_, terminal_);
-    for (const Job& job : jobs_) {
-      try {
-        if (!job.error.empty()) throw Error(job.error);
-        draw_job(job, model, summary, output);
-      } catch (const Error& error) {
-        if (!goes_on(error)) throw;
-        failed(job.where, job.num_pictures(), error);
-      }
-      first_ += job.num_pictures();
-      first_batch_ += static_cast<int64_t>(job.batches.size());
-    }
-    output.finish();
-    if (!asked.verify.empty()) return report_difference(asked.verify, output.verified());
-    if (output.num_kept() > 0) {
-      terminal_.log(LogLevel::Info, fmt::format("{} of {} pictures were there already",
-                                                output.num_kept(), num_pictures_));
-    }
-    if (num_failed_ == 0) return 0;
-    terminal_.log(LogLevel::Warning,
-                  fmt::format("{} of {} pictures could not be drawn", num_failed_, num_pictures_));
-    return 1;
-  }
-
- private:
-  void check_counts() const {
-    const DrawingOptions& options = program_.options;
-    if (!options.output.file.empty() && num_pictures_ != 1) {
-      fail_usage(
-          "-o names one file, and this would be {} pictures (n_samples {}, n_iter {}): use "
-          "--outdir",
-          num_pictures_, options.batch.n_samples, options.batch.n_iter);
-    }
-    if (!options.output.verify.empty() && num_pictures_ != 1) {
-      fail_usage("--verify draws one picture, and this would be {}", num_pictures_);
-    }
-    if (!options.output.save_latents.empty() && jobs_.size() > 1) {
-      fail_usage("--save-latents writes one file, and these pictures differ in their options");
-    }
-  }
-
-  // The options as this job has them, and its request.
-  RunRequest prepare(const Job& job) {
-    restore_();
-    apply_changes(job.changes, program_.list, program_.given);
-    PictureSettings settings = settle(program_);
-    RunRequest request = make_request(program_.options, std::move(settings), job.batches);
-    if (!job.own_seed) request.seed += static_cast<uint64_t>(first_);
-    check(request);
-    return request;
-  }
-
-  void draw_job(const Job& job, const StableDiffusion& model, const ModelSummary& summary,
-                PictureOutput& output) {
-    RunRequest request = prepare(job);
-    check_model(summary, program_.options.batch, program_.given);
-    if (program_.complete) program_.complete(request, summary);
-    report_start(request, summary);
-
-    MadeWith made;
-    made.program = program_.name;
-    made.drawing = program_.options;
-    made.settings = request.settings;
-    made.model = summary;
-    made.prompt = program_.options.prompt.prompt;
-    made.seed = request.seed;
-    if (program_.describe) program_.describe(made);
-    output.start(std::move(made));
-    run_pictures(
-        model, request,
-        {.log = terminal_.callback(),
-         .on_step = [&](const RunStep& at) { on_step(at, output); },
-         .on_picture =
-             [&](RunPicture&& picture) {
-               ends_with_error([&] { output.add(std::move(picture)); });
-             },
-         .wants = [&](size_t batch, int64_t first) { return output.wants(request, batch, first); },
-         .on_error =
-             [&](int64_t first, int64_t num, const Error& error) {
-               // What the user asked for cannot be meant for the other batches either.
-               if (error.kind() == ErrorKind::Usage || !goes_on(error)) throw;
-               const int64_t number = first_ + first + 1;
-               failed(num == 1 ? fmt::format("picture {}", number)
-                               : fmt::format("pictures {} to {}", number, number + num - 1),
-                      num, error);
-             }});
-  }
-
-  void on_step(const RunStep& at, PictureOutput& output) {
-    terminal_.step(first_batch_ + at.batch, num_batches_, at.step, at.steps);
-    check_interrupted();
-    ends_with_error([&] { output.check(); });
-  }
-
-  // A picture that cannot be written ends the run: the next ones could not be either.
-  template <class Work>
-  void ends_with_error(const Work& work) {
-    try {
-      work();
-    } catch (...) {
-      output_failed_ = true;
-      throw;
-    }
-  }
-
-  bool goes_on(const Error& error) const {
-    return num_batches_ > 1 && output_options_.continue_on_error && !output_failed_ &&
-           error.kind() != ErrorKind::Interrupted &&
-           (jobs_.size() > 1 || error.kind() != ErrorKind::Usage);
-  }
-
-  void failed(const std::string& which, int64_t num, const Error& error) {
-    terminal_.log(LogLevel::Warning, fmt::format("{}: {}", which, error.what()));
-    num_failed_ += num;
-  }
-
-  void report_start(const RunRequest& request, const ModelSummary& model) {
-    const PictureSettings& settings = request.settings;
-    terminal_.log(LogLevel::Info,
-                  fmt::format("{} on {} in {}; {}, {} steps, {}x{}, seed {}", model.name,
-                              model.device, model.dtype, resolved_sampler(settings).sampler,
-                              settings.steps, settings.width, settings.height, request.seed));
-  }
-
-  const DrawingProgram& program_;
-  std::vector<Job> jobs_;
-  std::optional<SheetWords> words_;
-  Terminal& terminal_;
-  std::function<void()> restore_;
-  const OutputOptions output_options_;
-  int64_t num_pictures_ = 0;
-  int64_t num_batches_ = 0;
-  int64_t first_ = 0;  // picture and batch of the job at hand
-  int64_t first_batch_ = 0;
-  int64_t num_failed_ = 0;
-  bool output_failed_ = false;
-};
-
 }  // namespace
+
+PictureSettings settle(const DrawingProgram& program) {
+  resolve(program.options, program.given);
+  PictureSettings settings = picture_settings(program.options);
+  if (program.settle) program.settle(settings);
+  return settings;
+}
 
 int draw(const DrawingProgram& program) {
   const DrawingOptions& options = program.options;

@@ -47,6 +47,9 @@ std::function<std::function<void()>()> remember_options(Options& options, Given&
   };
 }
 
+// The program's options as they stand, checked, as settings. Throws Error (Usage).
+PictureSettings settle(const DrawingProgram& program);
+
 // Draws what the options ask for and returns the exit code. Throws Error.
 int draw(const DrawingProgram& program);
 

@@ -1,5 +1,6 @@
 #include "easel/pipeline/txt2img.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 

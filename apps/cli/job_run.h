@@ -1,0 +1,60 @@
+// The jobs of a run, one after another, and what becomes of them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <easel/base/error.h>
+#include <easel/pipeline/run.h>
+
+#include "cli/drawing_program.h"
+#include "cli/jobs.h"
+#include "cli/picture_output.h"
+#include "cli/terminal.h"
+
+namespace easel::cli {
+
+// The program and the terminal must outlive it; the program's options are those of the job at hand.
+class JobRun {
+ public:
+  JobRun(const DrawingProgram& program, std::vector<Job> jobs, std::optional<SheetWords> words,
+         Terminal& terminal);
+
+  // Finds what cannot be meant before a model is loaded. Throws Error where that is everything, or
+  // where the run is not to go on.
+  void check_jobs();
+  // Says how the prompts are read, each once. Returns the exit code.
+  int explain(const ModelRequest& model);
+  // Returns the exit code.
+  int draw(const StableDiffusion& model);
+
+ private:
+  void check_counts() const;
+  RunRequest prepare(const Job& job);
+  void draw_job(const Job& job, const StableDiffusion& model, const ModelSummary& summary,
+                PictureOutput& output);
+  void on_step(const RunStep& at, PictureOutput& output);
+  template <class Work>
+  void ends_with_error(const Work& work);
+  bool goes_on(const Error& error) const;
+  void failed(const std::string& which, int64_t num, const Error& error);
+  void report_start(const RunRequest& request, const ModelSummary& model);
+
+  const DrawingProgram& program_;
+  std::vector<Job> jobs_;
+  std::optional<SheetWords> words_;
+  Terminal& terminal_;
+  std::function<void()> restore_;
+  const OutputOptions output_options_;
+  int64_t num_pictures_ = 0;
+  int64_t num_batches_ = 0;
+  int64_t first_ = 0;  // picture and batch of the job at hand
+  int64_t first_batch_ = 0;
+  int64_t num_failed_ = 0;
+  bool output_failed_ = false;
+};
+
+}  // namespace easel::cli
