@@ -60,6 +60,7 @@ int draw(Txt2ImgOptions& options, std::span<const Option> list, const Given& giv
 
   check_device(options.device, options.dtype);
   set_threads(options.threads);
+  keep_freed_memory();
   use_exact_float32();
   check(picture_settings(options));
   const std::filesystem::path data = data_folder();
