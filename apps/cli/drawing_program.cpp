@@ -114,6 +114,7 @@ int draw(const DrawingProgram& program) {
 
   check_device(options.device.device, options.device.dtype);
   set_threads(options.device.threads);
+  keep_freed_memory();
   use_exact_float32();
   check(settings);
   const std::filesystem::path data = data_folder();

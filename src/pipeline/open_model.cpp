@@ -1,5 +1,6 @@
 #include "easel/pipeline/open_model.h"
 
+#include <limits>
 #include <optional>
 
 #include <ATen/ATen.h>
@@ -13,6 +14,10 @@
 #include <easel/pipeline/device.h>
 
 #include "torch_errors.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace easel {
 namespace {
@@ -75,6 +80,13 @@ void set_threads(int64_t threads) {
   if (threads < 0 || threads > 4096)
     fail_usage("{} threads; it is 0 (one a core) to 4096", threads);
   if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+}
+
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);  // blocks with a mapping of their own go back when they are freed
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
 }
 
 void use_exact_float32() {

@@ -18,7 +18,7 @@ Tensor geglu(const Tensor& x) {
   Tensor y = at::empty(shape, x.options());
   const auto* x_data = x.const_data_ptr<float>();
   auto* y_data = y.mutable_data_ptr<float>();
-  parallel((rows + kRowsOfTask - 1) / kRowsOfTask, [&](const NextTask& next) {
+  parallel((rows + kRowsOfTask - 1) / kRowsOfTask, 16 * x.numel(), [&](const NextTask& next) {
     for (int64_t task = next(); task >= 0; task = next()) {
       const int64_t row = task * kRowsOfTask;
       geglu(x_data + row * 2 * half, std::min(kRowsOfTask, rows - row), half, y_data + row * half);

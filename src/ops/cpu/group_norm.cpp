@@ -60,7 +60,7 @@ Tensor group_norm(const Tensor& x_BCHW, int64_t groups, const Tensor& weight, co
   auto* scale = scale_shift.mutable_data_ptr<float>();
   float* shift = scale + batch * channels;
   const auto for_chunks = [&](const auto& run) {  // run(chunk, image, first value, pixels)
-    parallel(batch * chunks, [&](const NextTask& next) {
+    parallel(batch * chunks, 8 * x_BCHW.numel(), [&](const NextTask& next) {
       for (int64_t task = next(); task >= 0; task = next()) {
         const int64_t first = task % chunks * chunk;
         run(task, task / chunks, (task / chunks * pixels + first) * channels,

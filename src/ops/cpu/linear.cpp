@@ -46,7 +46,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const auto* weight_data = weight.const_data_ptr<float>();
   const float* bias_data = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   auto* out_data = out.mutable_data_ptr<float>();
-  parallel(column_tasks * row_tasks, [&](const NextTask& next) {
+  parallel(column_tasks * row_tasks, 2 * rows * columns * depth, [&](const NextTask& next) {
     Tensor block = scratch(panels_of_task * block_depth * width);
     auto* packed = block.mutable_data_ptr<float>();
     for (int64_t task = next(); task >= 0; task = next()) {

@@ -60,7 +60,7 @@ Tensor winograd(const Tensor& x_BCHW, const Tensor& weight, const Tensor& bias) 
 
   for (int64_t first = 0; first < tiles; first += group) {
     const int64_t count = std::min(group, tiles - first);
-    parallel(divide_up(count, kInputTiles), [&](const NextTask& next) {
+    parallel(divide_up(count, kInputTiles), count * channels * 200, [&](const NextTask& next) {
       for (int64_t task = next(); task >= 0; task = next()) {
         const int64_t tile = task * kInputTiles;
         winograd_input(x_data, in, first + tile, std::min(kInputTiles, count - tile),
@@ -70,41 +70,42 @@ Tensor winograd(const Tensor& x_BCHW, const Tensor& weight, const Tensor& bias) 
     const int64_t parts = std::clamp(divide_up(kTasksPerThread * num_threads(), blocks), int64_t{1},
                                      divide_up(count, kMinTilesOfTask));
     const int64_t tiles_of_part = divide_up(count, parts);
-    parallel(blocks * parts, [&](const NextTask& next) {
-      Tensor buffers = scratch(kWinogradPositions * (weight_stride + product_stride) +
-                               9 * kChannelMultiple * kMaxPanelWidth);
-      auto* u = buffers.mutable_data_ptr<float>();
-      float* products = u + kWinogradPositions * weight_stride;
-      float* unpacked = products + kWinogradPositions * product_stride;
-      for (int64_t task = next(); task >= 0; task = next()) {
-        const int64_t channel = task / parts * columns;
-        const int64_t num_channels = std::min(columns, num_out - channel);
-        const int64_t begin = task % parts * tiles_of_part;
-        const int64_t end = std::min(begin + tiles_of_part, count);
-        for (int64_t j = 0; j < num_channels; j += width) {
-          winograd_weight(weight_data + (channel + j) * channels * 9,
-                          std::min(width, num_channels - j), channels, u + j * channels,
-                          weight_stride, unpacked);
-        }
-        for (int64_t tile = begin; tile < end; tile += kProductTiles) {
-          const int64_t num_tiles = std::min(kProductTiles, end - tile);
-          for (int64_t p = 0; p < kWinogradPositions; ++p) {
-            multiply({.a = value_data + p * value_stride + tile * channels,
-                      .a_stride = channels,
-                      .rows = num_tiles,
-                      .panels = u + p * weight_stride,
-                      .panel_stride = channels * width,
-                      .depth = channels,
-                      .c = products + p * product_stride,
-                      .c_stride = columns,
-                      .columns = num_channels});
-          }
-          winograd_output(products, product_stride, columns, out, first + tile, num_tiles, channel,
-                          num_channels, bias_data == nullptr ? nullptr : bias_data + channel,
-                          y_data);
-        }
-      }
-    });
+    parallel(blocks * parts, 2 * kWinogradPositions * count * channels * num_out,
+             [&](const NextTask& next) {
+               Tensor buffers = scratch(kWinogradPositions * (weight_stride + product_stride) +
+                                        9 * kChannelMultiple * kMaxPanelWidth);
+               auto* u = buffers.mutable_data_ptr<float>();
+               float* products = u + kWinogradPositions * weight_stride;
+               float* unpacked = products + kWinogradPositions * product_stride;
+               for (int64_t task = next(); task >= 0; task = next()) {
+                 const int64_t channel = task / parts * columns;
+                 const int64_t num_channels = std::min(columns, num_out - channel);
+                 const int64_t begin = task % parts * tiles_of_part;
+                 const int64_t end = std::min(begin + tiles_of_part, count);
+                 for (int64_t j = 0; j < num_channels; j += width) {
+                   winograd_weight(weight_data + (channel + j) * channels * 9,
+                                   std::min(width, num_channels - j), channels, u + j * channels,
+                                   weight_stride, unpacked);
+                 }
+                 for (int64_t tile = begin; tile < end; tile += kProductTiles) {
+                   const int64_t num_tiles = std::min(kProductTiles, end - tile);
+                   for (int64_t p = 0; p < kWinogradPositions; ++p) {
+                     multiply({.a = value_data + p * value_stride + tile * channels,
+                               .a_stride = channels,
+                               .rows = num_tiles,
+                               .panels = u + p * weight_stride,
+                               .panel_stride = channels * width,
+                               .depth = channels,
+                               .c = products + p * product_stride,
+                               .c_stride = columns,
+                               .columns = num_channels});
+                   }
+                   winograd_output(products, product_stride, columns, out, first + tile, num_tiles,
+                                   channel, num_channels,
+                                   bias_data == nullptr ? nullptr : bias_data + channel, y_data);
+                 }
+               }
+             });
   }
   return y;
 }
