@@ -143,6 +143,7 @@ int draw(const DrawingProgram& program) {
   made.program = program.name;
   made.drawing = options;
   made.settings = request.settings;
+  made.loras = request.loras;
   made.model = summary;
   made.prompt = options.prompt.prompt;
   made.seed = request.seed;

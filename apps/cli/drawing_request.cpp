@@ -24,6 +24,8 @@ RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
   RunRequest request{.batches = {},
                      .settings = std::move(settings),
                      .init = {},
+                     .loras = {},
+                     .lora_folders = {options.prompt.lora_dir},
                      .seed = static_cast<uint64_t>(options.noise.seed),
                      .rng = options.noise.rng,
                      .seeding = options.noise.seeding == "batch" ? Seeding::Batch : Seeding::Image,
@@ -31,6 +33,10 @@ RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
                      .init_latents = options.noise.init_latents,
                      .save_latents = options.output.save_latents,
                      .overwrite = options.output.overwrite};
+  LoraFinder finder(request.lora_folders);
+  for (const std::string& text : options.prompt.lora) {
+    request.loras.push_back(finder.from_text(text));
+  }
   const auto batches = in_batches(prompts, static_cast<size_t>(options.batch.n_samples));
   constexpr double most = 1e6;
   if (static_cast<double>(options.batch.n_iter) * static_cast<double>(prompts.size()) > most) {
