@@ -21,16 +21,23 @@ PictureSettings picture_settings(const DrawingOptions& options) {
 
 RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
                         std::vector<std::vector<std::string>> batches) {
-  return {.batches = std::move(batches),
-          .settings = std::move(settings),
-          .init = {},
-          .seed = static_cast<uint64_t>(options.noise.seed),
-          .rng = options.noise.rng,
-          .seeding = options.noise.seeding == "batch" ? Seeding::Batch : Seeding::Image,
-          .fixed_code = options.noise.fixed_code,
-          .init_latents = options.noise.init_latents,
-          .save_latents = options.output.save_latents,
-          .overwrite = options.output.overwrite};
+  RunRequest request{.batches = std::move(batches),
+                     .settings = std::move(settings),
+                     .init = {},
+                     .loras = {},
+                     .lora_folders = {options.prompt.lora_dir},
+                     .seed = static_cast<uint64_t>(options.noise.seed),
+                     .rng = options.noise.rng,
+                     .seeding = options.noise.seeding == "batch" ? Seeding::Batch : Seeding::Image,
+                     .fixed_code = options.noise.fixed_code,
+                     .init_latents = options.noise.init_latents,
+                     .save_latents = options.output.save_latents,
+                     .overwrite = options.output.overwrite};
+  LoraFinder finder(request.lora_folders);
+  for (const std::string& text : options.prompt.lora) {
+    request.loras.push_back(finder.from_text(text));
+  }
+  return request;
 }
 
 std::optional<Sweep> read_sweep(const DrawingOptions& options, std::span<const Option> list,

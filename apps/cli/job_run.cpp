@@ -174,6 +174,7 @@ void JobRun::draw_job(const Job& job, const StableDiffusion& model, const ModelS
   made.program = program_.name;
   made.drawing = program_.options;
   made.settings = request.settings;
+  made.loras = request.loras;
   made.model = summary;
   made.prompt = program_.options.prompt.prompt;
   made.seed = request.seed;

@@ -22,6 +22,8 @@ struct PromptOptions {
   int64_t clip_skip = 1;
   std::string weighting = "none";
   std::vector<std::string> embeddings{};
+  std::vector<std::string> lora{};
+  std::filesystem::path lora_dir = "models/lora";
   bool explain = false;
 
   template <class Self, class Visit>
@@ -90,6 +92,19 @@ struct PromptOptions {
                             "the prompts; may be given again",
                     .value = "PATH",
                     .setting = false});
+    visit(self.lora,
+          FieldInfo{.name = "lora",
+                    .group = group,
+                    .help = "a LoRA, LoHa, LoKr or DoRA for every picture, a file or a name in "
+                            "--lora-dir, with its weight (default 1); may be given again; in a "
+                            "prompt: <lora:NAME:WEIGHT>",
+                    .value = "FILE[:WEIGHT]",
+                    .setting = false});
+    visit(self.lora_dir, FieldInfo{.name = "lora-dir",
+                                   .group = group,
+                                   .help = "where they are looked for by name",
+                                   .value = "DIR",
+                                   .setting = false});
     visit(self.explain,
           FieldInfo{.name = "explain-prompt",
                     .group = group,

@@ -70,6 +70,7 @@ std::string parameters_text(const MadeWith& made) {
   if (settings.weighting != Weighting::None) {
     text += fmt::format(", Weighting: {}", weighting_name(settings.weighting));
   }
+  if (!made.loras.empty()) text += ", Lora: " + quoted(loras_text(made.loras));
   for (const auto& [name, value] : made.parameters) {
     text += fmt::format(", {}: {}", name, quoted(value));
   }
@@ -94,6 +95,11 @@ Json all_settings(const MadeWith& made) {
   json["dtype"] = made.model.dtype;
   json["device"] = made.model.device;
   json["model"] = made.model.name;
+  json["loras"] = Json::array();
+  for (const LoraChoice& lora : made.loras) {
+    json["loras"].push_back(
+        {{"name", lora.name()}, {"text_encoder", lora.text_encoder}, {"unet", lora.unet}});
+  }
   json["picture"] = made.number;
   json["picture_seed"] = made.seed;
   return json;

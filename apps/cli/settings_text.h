@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <easel/checkpoint/lora_choice.h>
 #include <easel/io/image.h>
 #include <easel/pipeline/open_model.h>
 #include <easel/pipeline/settings.h>
@@ -25,6 +26,7 @@ struct MadeWith {
   // What the program adds to A1111's list: names and values.
   std::vector<std::pair<std::string, std::string>> parameters;
   PictureSettings settings;
+  std::vector<LoraChoice> loras{};  // those that no prompt names
   ModelSummary model;
   std::string prompt;
   uint64_t seed = 0;

@@ -33,7 +33,8 @@ bool has_any_with(const Tensors& tensors, std::initializer_list<std::string_view
 // What else than a Stable Diffusion model or a part of one: marks that those never carry.
 std::optional<ModelKind> identify_other(const Tensors& tensors) {
   if (has_any_with(tensors, {"lora_up.", "lora_down.", "lora_A.", "lora_B.", ".lora.up.",
-                             ".lora.down.", "lora_unet_", "lora_te_", ".hada_w1", ".lokr_w"})) {
+                             ".lora.down.", "_lora.up.", "_lora.down.", "lora_linear_layer.",
+                             "lora_unet_", "lora_te_", ".hada_w1", ".lokr_w"})) {
     return ModelKind::Lora;
   }
   if (has_prefix(tensors, "conditioner.embedders.") ||

@@ -103,6 +103,7 @@ Tensors load_native(const fs::path& model, const ModelConfig& config, const Load
     fail("{} is {}; expected a whole Stable Diffusion model (text encoder, UNet and autoencoder){}",
          model.string(), kind_text(info.kind),
          info.kind == ModelKind::Autoencoder ? "; give an autoencoder with --vae, beside a model"
+         : info.kind == ModelKind::Lora      ? "; give a LoRA with --lora, beside a model"
                                              : "");
   }
   if (!files.unknown_globals.empty()) {

@@ -172,7 +172,8 @@ void check_tags(const Prompt& prompt) {
   std::string text = tag.kind;
   for (const std::string& argument : tag.arguments) text += ":" + argument;
   fail_usage(
-      "the prompt asks for <{}>, and adapters named in prompts cannot be applied; take it out",
+      "the prompt asks for <{}>; only <lora:NAME:WEIGHT> can be applied, by a run (run_pictures) "
+      "as the programs make it; take it out",
       printable(text, 60));
 }
 

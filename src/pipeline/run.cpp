@@ -1,6 +1,7 @@
 #include "easel/pipeline/run.h"
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -8,12 +9,15 @@
 #include <ATen/ATen.h>
 
 #include <easel/base/error.h>
+#include <easel/checkpoint/lora.h>
 #include <easel/checkpoint/stable_diffusion.h>
 #include <easel/diffusion/noise.h>
 #include <easel/io/tensor_file.h>
 #include <easel/pipeline/img2img.h>
 #include <easel/pipeline/prompt_context.h>
 #include <easel/pipeline/txt2img.h>
+
+#include "torch_errors.h"
 
 namespace easel {
 namespace {
@@ -123,25 +127,75 @@ class RunNoise {
   Tensor initial_;
 };
 
+// A batch's prompts without the adapters that they name, and those.
+struct BatchPrompts {
+  std::vector<std::string> prompts;
+  std::vector<LoraChoice> loras;
+};
+
+BatchPrompts read_batch(const RunRequest& request, const std::vector<std::string>& prompts,
+                        LoraFinder& finder) {
+  BatchPrompts read;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    std::vector<PromptTag> tags;
+    read.prompts.push_back(take_adapter_tags(prompts[i], tags));
+    std::vector<LoraChoice> loras = request.loras;
+    for (const PromptTag& tag : tags) loras.push_back(finder.from_tag(tag));
+    if (i > 0 && loras != read.loras) {
+      fail_usage(
+          "the prompts of one batch name different LoRAs ({} and {}): draw them in batches of one "
+          "(--n_samples 1)",
+          read.loras.empty() ? "none" : loras_text(read.loras),
+          loras.empty() ? "none" : loras_text(loras));
+    }
+    read.loras = std::move(loras);
+  }
+  return read;
+}
+
+// The model as the batches want it, one after the other.
+class RunModel {
+ public:
+  RunModel(const StableDiffusion& model, const Log& log) : model_(model), log_(log) {}
+
+  const StableDiffusion& with(const std::vector<LoraChoice>& loras) {
+    if (loras.empty()) return model_;
+    if (!adapted_ || loras != loras_) {
+      adapted_.reset();  // first: two sets of changed weights need not be there at once
+      with_plain_errors("the changed weights need more than there is; use --dtype float16",
+                        [&] { adapted_.emplace(with_loras(model_, loras, log_)); });
+      loras_ = loras;
+    }
+    return *adapted_;
+  }
+
+ private:
+  const StableDiffusion& model_;
+  const Log& log_;
+  std::vector<LoraChoice> loras_;
+  std::optional<StableDiffusion> adapted_;
+};
+
 // What the batches of a run start from: nothing, or the picture, encoded once.
 class RunStart {
  public:
   RunStart(const StableDiffusion& model, const RunRequest& request, RunNoise& noise,
            const std::vector<int64_t>& first_shape_BCHW, const Log& log)
-      : model_(model), request_(request) {
+      : request_(request) {
     if (!request.init) return;
     posterior_noise_ = noise.posterior(first_shape_BCHW);
     canvas_ =
         std::make_shared<const EncodedCanvas>(encode_canvas(model, request.init->canvas, log));
   }
 
-  Txt2ImgResult draw(const std::vector<std::string>& prompts, Tensor initial_noise_BCHW,
-                     NoiseSource& noise, const Progress& progress) const {
+  Txt2ImgResult draw(const StableDiffusion& model, const std::vector<std::string>& prompts,
+                     Tensor initial_noise_BCHW, NoiseSource& noise,
+                     const Progress& progress) const {
     if (!canvas_) {
       const Txt2ImgRequest batch{.prompts = prompts,
                                  .settings = request_.settings,
                                  .initial_noise_BCHW = std::move(initial_noise_BCHW)};
-      return txt2img(model_, batch, noise, progress);
+      return txt2img(model, batch, noise, progress);
     }
     Img2ImgRequest batch{.prompts = prompts,
                          .settings = request_.settings,
@@ -154,11 +208,10 @@ class RunStart {
       batch.posterior_noise_BCHW =
           posterior_noise_.narrow(0, 0, static_cast<int64_t>(prompts.size()));
     }
-    return img2img(model_, batch, noise, progress);
+    return img2img(model, batch, noise, progress);
   }
 
  private:
-  const StableDiffusion& model_;
   const RunRequest& request_;
   std::shared_ptr<const EncodedCanvas> canvas_;
   Tensor posterior_noise_;
@@ -171,10 +224,13 @@ void check(const RunRequest& request) {
   if (request.init) check_strength(request.init->strength);
   rng_from_name(request.rng);
   if (request.batches.empty()) fail_usage("there is nothing to draw: no prompts");
-  std::set<std::string_view> prompts;
+  std::set<std::string> prompts;
+  LoraFinder finder(request.lora_folders);
   for (const auto& batch : request.batches) {
     if (batch.empty()) fail_usage("a batch has no prompts");
-    prompts.insert(batch.begin(), batch.end());
+    for (std::string& prompt : read_batch(request, batch, finder).prompts) {
+      prompts.insert(std::move(prompt));
+    }
   }
   for (const std::string_view prompt : prompts) check_prompt(prompt, request.settings);
   if (request.fixed_code && !request.init_latents.empty()) {
@@ -203,6 +259,8 @@ void run_pictures(const StableDiffusion& model, const RunRequest& request,
   };
   RunNoise noise(request, batch_shape(request.batches.front()));
   const RunStart start(model, request, noise, batch_shape(request.batches.front()), callbacks.log);
+  LoraFinder finder(request.lora_folders);
+  RunModel adapting(model, callbacks.log);
   std::vector<Tensor> latents;
   int64_t number = 0;
   const auto draw_batch = [&](size_t b) {
@@ -216,8 +274,10 @@ void run_pictures(const StableDiffusion& model, const RunRequest& request,
                              .steps = info.steps});
         }};
     NoiseSource source = noise.source(number, batch_shape(prompts));
-    Txt2ImgResult result = start.draw(
-        prompts, noise.initial(number, static_cast<int64_t>(prompts.size())), source, progress);
+    const BatchPrompts read = read_batch(request, prompts, finder);
+    Txt2ImgResult result =
+        start.draw(adapting.with(read.loras), read.prompts,
+                   noise.initial(number, static_cast<int64_t>(prompts.size())), source, progress);
     if (!request.save_latents.empty()) latents.push_back(result.latents_BCHW);
     for (size_t k = 0; k < prompts.size(); ++k, ++number) {
       if (!callbacks.on_picture) continue;

@@ -132,6 +132,11 @@ Prompt parse_prompt(std::string_view text, Weighting weighting, int64_t steps) {
   return prompt;
 }
 
+std::string take_adapter_tags(std::string_view text, std::vector<PromptTag>& tags) {
+  text::check_prompt(text);
+  return take_tags(text, Weighting::None, tags);
+}
+
 Prompt parse_negative_prompt(std::string_view text, Weighting weighting, int64_t steps) {
   text::check_prompt(text);
   const bool scheduled = weighting == Weighting::A1111;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <easel/base/error.h>
+#include <easel/checkpoint/lora.h>
 #include <easel/checkpoint/weights.h>
 #include <easel/nn/autocast.h>
 #include <easel/nn/initialize.h>
@@ -19,8 +20,6 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kUNetTargets{"to_q", "to_k", "to_v", "to_out.0"};
 constexpr std::array<std::string_view, 4> kTextTargets{"q_proj", "k_proj", "v_proj", "out_proj"};
-// Where diffusers looks for a LoraConfig in a file's metadata.
-constexpr std::string_view kDiffusersMetadata = "lora_adapter_metadata";
 
 struct Module {
   Part part;
@@ -164,12 +163,6 @@ void apply(const Lora& lora) {
   }
 }
 
-std::string kohya_name(const Module& module) {
-  std::string name = module.name;
-  std::replace(name.begin(), name.end(), '.', '_');
-  return (module.part == Part::UNet ? "lora_unet_" : "lora_te_") + name;
-}
-
 std::string native_name(const Module& module) {
   return std::string(native_prefix(module.part)) + module.name;
 }
@@ -181,7 +174,7 @@ std::map<std::string, Tensor> weights(const Lora& lora, const Ema* averages) {
   const bool kohya = lora.options.layout == "kohya";
   for (const Layer& layer : lora.layers) {
     const std::string native = native_name(layer.module);
-    const std::string name = kohya ? kohya_name(layer.module) : native;
+    const std::string name = kohya ? kohya_name(native) : native;
     const auto value = [&](const std::string& key, const Tensor& own) {
       const auto found = kept.find(native + key);
       return found == kept.end() ? own.detach() : found->second;
@@ -211,7 +204,7 @@ std::map<std::string, std::string> metadata(const Lora& lora) {
     config[prefix + "alpha_pattern"] = nlohmann::json::object();
     config[prefix + "target_modules"].push_back(layer.module.name);
   }
-  return {{std::string(kDiffusersMetadata), config.dump()}};
+  return {{std::string(kDiffusersLoraMetadata), config.dump()}};
 }
 
 }  // namespace

@@ -97,7 +97,40 @@ TEST_F(Txt2ImgProgram, ReadsPromptsAsItIsTold) {
 
   const ProcessResult refused = draw({"--prompt", "a <lora:x:1>", "-o", "x.png"});
   EXPECT_EQ(refused.code, 2);
-  expect_in(refused.err, "<lora:x:1>");
+  expect_in(refused.err, "there is no LoRA 'x': no such file, and no files in models/lora");
+}
+
+TEST_F(Txt2ImgProgram, AppliesLoras) {
+  const std::string key = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_v";
+  fs::create_directories(folder_ / "models/lora");
+  const fs::path file = folder_ / "models/lora/style.safetensors";
+  write_safetensors(file,
+                    {{key + ".lora_down.weight", at::ones({1, 64})},
+                     {key + ".lora_up.weight", at::ones({64, 1})}},
+                    {}, IfExists::Refuse);
+  const auto pixels = [&](const std::string& name, std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"-o", name});
+    const ProcessResult result = draw(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return read_image(folder_ / name).pixels;
+  };
+  const auto plain = pixels("plain.png", {"--prompt", "a cat"});
+  const auto named = pixels("named.png", {"--prompt", "a cat<lora:style:0.5>"});
+  EXPECT_NE(named, plain);
+  EXPECT_EQ(pixels("given.png", {"--prompt", "a cat", "--lora", file.string() + ":0.5"}), named);
+  const auto twice =
+      pixels("twice.png", {"--prompt", "a cat", "--lora", "style:0.25", "--lora", "style:0.25"});
+  int worst = 0;
+  for (size_t i = 0; i < named.size(); ++i) worst = std::max(worst, std::abs(twice[i] - named[i]));
+  EXPECT_LE(worst, 1);
+  expect_in(read_png_text(folder_ / "named.png")[0].second, "a cat<lora:style:0.5>\n");
+  const PngText text = read_png_text(folder_ / "given.png");
+  expect_in(text[0].second, ", Lora: \"style: 0.5\"");
+  const auto json = nlohmann::json::parse(text[1].second);
+  EXPECT_EQ(json["loras"][0]["name"], "style");
+  EXPECT_EQ(json["loras"][0]["unet"], 0.5);
+  EXPECT_EQ(draw({"--lora", "stile", "-o", "x.png"}).code, 2);
+  EXPECT_EQ(draw({"--lora", model_file().string(), "-o", "x.png"}).code, 1);
 }
 
 TEST_F(Txt2ImgProgram, ExplainsPrompts) {

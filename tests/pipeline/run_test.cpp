@@ -155,5 +155,77 @@ TEST(RunTxt2Img, RefusesWhatCannotBeMeant) {
   EXPECT_THROW(draw(request), Error);
 }
 
+class RunWithLoras : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write("one", "mid_block_attentions_0_transformer_blocks_0_attn1_to_q");
+    write("two", "mid_block_attentions_0_transformer_blocks_0_attn1_to_v");
+  }
+  void write(const std::string& name, const std::string& module) {
+    write_safetensors(folder_ / (name + ".safetensors"),
+                      {{"lora_unet_" + module + ".lora_down.weight", at::ones({1, 64})},
+                       {"lora_unet_" + module + ".lora_up.weight", at::ones({64, 1})}},
+                      {}, IfExists::Refuse);
+  }
+  RunRequest run_of(Batches batches) {
+    RunRequest request = small_run(std::move(batches));
+    request.seeding = Seeding::Batch;
+    request.fixed_code = true;
+    request.lora_folders = {folder_.path()};
+    return request;
+  }
+  std::vector<uint8_t> pixels(Batches batches, std::vector<LoraChoice> loras = {}) {
+    RunRequest request = run_of(std::move(batches));
+    request.loras = std::move(loras);
+    return draw(request).back().image.pixels;
+  }
+  LoraChoice choice(const std::string& name, double weight) {
+    return {.file = folder_ / (name + ".safetensors"), .text_encoder = weight, .unet = weight};
+  }
+  TempDir folder_;
+};
+
+TEST_F(RunWithLoras, PromptsNameTheirs) {
+  const auto plain = pixels({{"a"}});
+  const auto one = pixels({{"a"}}, {choice("one", 0.5)});
+  const auto both = pixels({{"a"}}, {choice("one", 0.5), choice("two", 1)});
+  EXPECT_NE(plain, one);
+  EXPECT_NE(one, both);
+  EXPECT_EQ(pixels({{"a<lora:one:0.5>"}}), one);
+  EXPECT_EQ(pixels({{"<lora:one:0.5>a<lyco:two>"}}), both);
+  EXPECT_EQ(pixels({{"a<lora:two:1>"}}, {choice("one", 0.5)}), both);
+  RunRequest webui = run_of({{"a<lora:one:0.5>"}});
+  webui.settings.weighting = Weighting::A1111;
+  const auto pictures = draw(webui);
+  EXPECT_EQ(pictures[0].image.pixels, one);
+  EXPECT_EQ(pictures[0].prompt, "a<lora:one:0.5>");
+}
+
+TEST_F(RunWithLoras, BatchesDoNotKeepThoseOfOthers) {
+  const auto plain = pixels({{"a"}});
+  const auto two = pixels({{"a<lora:two:1>"}});
+  const auto pictures =
+      draw(run_of({{"a<lora:one:0.5>"}, {"a"}, {"a<lora:two:1>"}, {"a"}, {"a<lora:two:1>"}}));
+  ASSERT_EQ(pictures.size(), 5u);
+  EXPECT_NE(pictures[0].image.pixels, plain);
+  EXPECT_EQ(pictures[1].image.pixels, plain);
+  EXPECT_EQ(pictures[2].image.pixels, two);
+  EXPECT_EQ(pictures[3].image.pixels, plain);
+  EXPECT_EQ(pictures[4].image.pixels, two);
+}
+
+TEST_F(RunWithLoras, RefuseWhatCannotBeMeant) {
+  const auto refused = [&](Batches batches) {
+    const RunRequest request = run_of(std::move(batches));
+    return test::message_of<Error>([&] { check(request); });
+  };
+  const std::string mixed = refused({{"a<lora:one:0.5>", "a<lora:two:1>"}});
+  EXPECT_NE(mixed.find("(one: 0.5 and two: 1)"), std::string::npos) << mixed;
+  EXPECT_NE(refused({{"a", "a<lora:two:1>"}}).find("(none and two: 1)"), std::string::npos);
+  EXPECT_NE(refused({{"a<lora:onne:1>"}}).find("did you mean 'one'"), std::string::npos);
+  EXPECT_NE(refused({{"a<lora:one:big>"}}).find("not 'big'"), std::string::npos);
+  EXPECT_EQ(refused({{"a<lora:one:1>", "b<lora:one:1>"}}), "");
+}
+
 }  // namespace
 }  // namespace easel

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <easel/base/error.h>
+#include <easel/checkpoint/lora.h>
 #include <easel/nn/autocast.h>
 
 #include "tests/support/tiny_adapter.h"
@@ -161,6 +162,28 @@ TEST(Lora, TheFileMergedByHandGivesTheTrainedWeights) {
     for (const auto& [name, tensor] : tuning.weights()) {
       expect_close(tensor, merged.at(name), 1e-6, name);
     }
+  }
+}
+
+TEST(Lora, TheFileAppliedToTheModelGivesTheTrainedWeights) {
+  for (const std::string layout : {"kohya", "diffusers"}) {
+    const FineTuning material(kEverything);
+    const TrainConfig config = material.config({"model.params.lora_config.layout=" + layout});
+    FineTuningTask tuning(config);
+    tuning.learn(5, 1e-2);
+    tuning.loss();
+    const auto file = material.dir() / "lora.safetensors";
+    write_safetensors(file, tuning.task.weights(nullptr), tuning.task.metadata, IfExists::Refuse);
+    const FineTuningTask fresh(config);
+    const StableDiffusion drawn_with = with_loras(*fresh.model, {{.file = file}});
+    const auto trained = tuning.weights();
+    const auto compare = [&](const std::string& part, const auto& network) {
+      for (const auto& [name, tensor] : nn::named_parameters(network)) {
+        expect_close(*tensor, trained.at(part + name), 1e-6, part + name);
+      }
+    };
+    compare("unet.", drawn_with.unet);
+    compare("text_encoder.", drawn_with.text_encoder);
   }
 }
 

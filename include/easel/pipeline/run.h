@@ -10,6 +10,7 @@
 
 #include <easel/base/error.h>
 #include <easel/base/progress.h>
+#include <easel/checkpoint/lora_choice.h>
 #include <easel/io/image.h>
 #include <easel/pipeline/canvas.h>
 #include <easel/pipeline/init_settings.h>
@@ -31,7 +32,9 @@ struct RunInit {
 struct RunRequest {
   std::vector<std::vector<std::string>> batches;  // the prompts of each batch, one per picture
   PictureSettings settings;
-  std::optional<RunInit> init;  // nothing: txt2img
+  std::optional<RunInit> init;      // nothing: txt2img
+  std::vector<LoraChoice> loras{};  // for every picture, before those that its prompt names
+  std::vector<std::filesystem::path> lora_folders{};  // where <lora:NAME:WEIGHT> is looked for
   uint64_t seed = 42;        // picture k of the run has seed + k; Seeding::Batch: of the one stream
   std::string rng = "cuda";  // a name of Rng
   Seeding seeding = Seeding::Image;
@@ -67,10 +70,11 @@ struct RunCallbacks {
 };
 
 // Throws Error (Usage) on what cannot be meant, before a model is loaded: settings, names, the
-// paths of the latents.
+// paths of the latents, adapters that are not there, prompts of one batch that name different ones.
 void check(const RunRequest& request);
 
-// Draws the batches in order.
+// Draws the batches in order. The adapters that their prompts name are merged into a copy of the
+// weights that they change, once for all batches in a row that name the same.
 void run_pictures(const StableDiffusion& model, const RunRequest& request,
                   const RunCallbacks& callbacks = {});
 

@@ -33,6 +33,8 @@ struct Prompt {
 // None and Comfy know neither schedules nor AND, and no tags but <lora:...> and <lyco:...>, which
 // nobody writes as text. Throws Error (Usage) beyond the limits of prompt_weights.h.
 Prompt parse_prompt(std::string_view text, Weighting weighting, int64_t steps);
+// The text without its <lora:...> and <lyco:...>, which are put behind the others in `tags`.
+std::string take_adapter_tags(std::string_view text, std::vector<PromptTag>& tags);
 // Without AND and tags, which mean nothing here: as in the webui they are text.
 Prompt parse_negative_prompt(std::string_view text, Weighting weighting, int64_t steps);
 
