@@ -17,6 +17,8 @@ if(_easel_torch)
   cmake_path(SET _easel_wheel NORMALIZE "${_easel_torch}/../../..")
   list(APPEND CMAKE_PREFIX_PATH "${_easel_wheel}")
   cmake_path(SET _easel_cuda_wheels NORMALIZE "${_easel_wheel}/../nvidia/cu13")
+  # The header of the NCCL that LibTorch brings, for training on several GPUs.
+  find_path(EASEL_NCCL_INCLUDE_DIR nccl.h PATHS "${_easel_wheel}/../nvidia/nccl/include")
   find_program(EASEL_NVCC nvcc HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
   if(NOT EASEL_NVCC AND EXISTS "${_easel_cuda_wheels}/bin/nvcc")
     set(ENV{CUDA_HOME} "${_easel_cuda_wheels}")

@@ -15,7 +15,9 @@
 #define EASEL_HAS_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #endif
-#ifdef USE_C10D_NCCL
+// Nor NCCL's: they come from its wheel or from a CUDA toolkit.
+#if defined(USE_C10D_NCCL) && __has_include(<nccl.h>)
+#define EASEL_HAS_NCCL
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
@@ -86,12 +88,14 @@ c10::intrusive_ptr<c10d::Backend> make_group(const c10::intrusive_ptr<c10d::Stor
   [[maybe_unused]] const auto rank = static_cast<int>(place.rank);
   [[maybe_unused]] const auto world = static_cast<int>(place.world);
   if (device.is_cuda()) {
-#ifdef USE_C10D_NCCL
+#ifdef EASEL_HAS_NCCL
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = kPatience;
     return c10::make_intrusive<c10d::ProcessGroupNCCL>(store, rank, world, options);
 #else
-    fail("this LibTorch comes without NCCL: train in one process, or on CPUs");
+    fail(
+        "this Easel was built without NCCL (LibTorch with it and nccl.h are needed): train in one "
+        "process, or on CPUs");
 #endif
   }
 #ifdef EASEL_HAS_GLOO
