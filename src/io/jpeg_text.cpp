@@ -6,10 +6,11 @@
 #include <easel/base/utf8.h>
 #include <easel/io/file.h>
 
+#include "tiff.h"
+
 namespace easel {
 namespace {
 
-constexpr std::string_view kExif{"Exif\0\0", 6};
 constexpr std::string_view kUnicode{"UNICODE\0", 8};
 constexpr std::string_view kAscii{"ASCII\0\0\0", 8};
 constexpr uint32_t kExifFolder = 0x8769;
@@ -56,65 +57,35 @@ void append_utf8(std::string& out, uint32_t value) {
   for (int i = more - 1; i >= 0; --i) out += static_cast<char>(0x80 | (value >> (6 * i) & 0x3F));
 }
 
-// A TIFF block; reads beyond it are nothing.
-class Tiff {
- public:
-  explicit Tiff(std::string_view bytes) : bytes_(bytes), big_(bytes.starts_with("MM")) {}
-
-  std::optional<uint32_t> number(size_t at, size_t bytes) const {
-    if (at > bytes_.size() || bytes_.size() - at < bytes) return std::nullopt;
-    uint32_t value = 0;
-    for (size_t i = 0; i < bytes; ++i) {
-      const size_t from = big_ ? at + i : at + bytes - 1 - i;
-      value = value << 8 | static_cast<unsigned char>(bytes_[from]);
+std::string utf8_of_utf16(const Tiff& tiff, size_t at, size_t end) {
+  std::string text;
+  for (; at + 2 <= end; at += 2) {
+    uint32_t value = *tiff.number(at, 2);
+    if (value == 0) break;
+    if (value >= 0xD800 && value < 0xE000) {
+      const uint32_t next = at + 4 <= end ? *tiff.number(at + 2, 2) : 0;
+      const bool pair = value < 0xDC00 && next >= 0xDC00 && next < 0xE000;
+      value = pair ? 0x10000 + ((value & 0x3FF) << 10) + (next & 0x3FF) : 0xFFFD;
+      if (pair) at += 2;
     }
-    return value;
+    append_utf8(text, value);
   }
+  return text;
+}
 
-  // Where the entry of this tag stands in the folder at `folder`.
-  std::optional<size_t> find(std::optional<uint32_t> folder, uint32_t tag) const {
-    if (!folder) return std::nullopt;
-    const uint32_t num = number(*folder, 2).value_or(0);
-    for (uint32_t i = 0; i < num; ++i) {
-      const size_t at = size_t{*folder} + 2 + size_t{12} * i;
-      if (number(at, 2) == tag) return at;
-    }
-    return std::nullopt;
-  }
-
-  std::string comment() const {
-    const auto exif = find(number(4, 4), kExifFolder);
-    const auto entry = exif ? find(number(*exif + 8, 4), kUserComment) : std::nullopt;
-    if (!entry) return {};
-    const size_t length = number(*entry + 4, 4).value_or(0);
-    const size_t start = number(*entry + 8, 4).value_or(0);
-    if (start > bytes_.size() || bytes_.size() - start < length) return {};
-    const std::string_view value = bytes_.substr(start, length);
-    if (value.starts_with(kUnicode)) return utf8_of_utf16(start + 8, start + length);
-    const std::string text(value.substr(value.starts_with(kAscii) ? 8 : 0));
-    return is_valid_utf8(text) ? text.substr(0, text.find('\0')) : std::string();
-  }
-
- private:
-  std::string utf8_of_utf16(size_t at, size_t end) const {
-    std::string text;
-    for (; at + 2 <= end; at += 2) {
-      uint32_t value = *number(at, 2);
-      if (value == 0) break;
-      if (value >= 0xD800 && value < 0xE000) {
-        const uint32_t next = at + 4 <= end ? *number(at + 2, 2) : 0;
-        const bool pair = value < 0xDC00 && next >= 0xDC00 && next < 0xE000;
-        value = pair ? 0x10000 + ((value & 0x3FF) << 10) + (next & 0x3FF) : 0xFFFD;
-        if (pair) at += 2;
-      }
-      append_utf8(text, value);
-    }
-    return text;
-  }
-
-  std::string_view bytes_;
-  bool big_;
-};
+std::string comment_in(const Tiff& tiff) {
+  const auto exif = tiff.find(tiff.first_folder(), kExifFolder);
+  const auto entry = exif ? tiff.find(tiff.number(*exif + 8, 4), kUserComment) : std::nullopt;
+  if (!entry) return {};
+  const size_t length = tiff.number(*entry + 4, 4).value_or(0);
+  const size_t start = tiff.number(*entry + 8, 4).value_or(0);
+  const std::string_view bytes = tiff.bytes();
+  if (start > bytes.size() || bytes.size() - start < length) return {};
+  const std::string_view value = bytes.substr(start, length);
+  if (value.starts_with(kUnicode)) return utf8_of_utf16(tiff, start + 8, start + length);
+  const std::string text(value.substr(value.starts_with(kAscii) ? 8 : 0));
+  return is_valid_utf8(text) ? text.substr(0, text.find('\0')) : std::string();
+}
 
 }  // namespace
 
@@ -136,10 +107,11 @@ std::vector<std::byte> with_jpeg_text(std::vector<std::byte> jpeg, std::string_v
   put(tiff, 44, 4);
   put(tiff, 0, 4);
   tiff += comment;
-  if (text.empty() || kExif.size() + tiff.size() > kMaxSegment || jpeg.size() < 2) return jpeg;
+  if (text.empty() || kExifPrefix.size() + tiff.size() > kMaxSegment || jpeg.size() < 2)
+    return jpeg;
   std::string segment = "\xff\xe1";
-  put(segment, static_cast<uint32_t>(2 + kExif.size() + tiff.size()), 2);
-  segment += std::string(kExif) + tiff;
+  put(segment, static_cast<uint32_t>(2 + kExifPrefix.size() + tiff.size()), 2);
+  segment += std::string(kExifPrefix) + tiff;
   const auto* const first = reinterpret_cast<const std::byte*>(segment.data());
   jpeg.insert(jpeg.begin() + 2, first, first + segment.size());
   return jpeg;
@@ -155,8 +127,8 @@ std::string read_jpeg_text(const std::filesystem::path& path) {
     const size_t length = byte(at + 2) << 8 | byte(at + 3);
     if (byte(at + 1) == 0xDA || length < 2 || bytes.size() - at - 2 < length) return {};
     const std::string_view segment = bytes.substr(at + 4, length - 2);
-    if (byte(at + 1) == 0xE1 && segment.starts_with(kExif)) {
-      return Tiff(segment.substr(kExif.size())).comment();
+    if (byte(at + 1) == 0xE1 && segment.starts_with(kExifPrefix)) {
+      return comment_in(Tiff(segment.substr(kExifPrefix.size())));
     }
     at += 2 + length;
   }

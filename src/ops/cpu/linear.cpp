@@ -18,8 +18,6 @@ constexpr int64_t kBlockFloats = 128 * 1024;  // 512 KiB: half of a second-level
 constexpr int64_t kMinRowsOfTask = 192;
 constexpr int64_t kTasksPerThread = 3;
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {

@@ -17,4 +17,7 @@ void parallel(int64_t num_tasks, int64_t operations,
 
 int num_threads();
 
+// How many parts of `b` it takes to hold `a`: what work is cut into.
+constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 }  // namespace easel::ops::cpu

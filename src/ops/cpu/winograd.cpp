@@ -22,8 +22,6 @@ constexpr int64_t kTasksPerThread = 4;
 // Equal strides between the 36 positions would put them all into the same sets of a cache.
 constexpr int64_t kSkew = 16;
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 }  // namespace
 
 Tensor winograd(const Tensor& x_BCHW, const Tensor& weight, const Tensor& bias) {
