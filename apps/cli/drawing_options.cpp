@@ -102,6 +102,7 @@ void resolve(DrawingOptions& options, const Given& given) {
   check_count("n_samples", options.batch.n_samples, 1);
   check_count("n_iter", options.batch.n_iter, 1);
   check_count("n_rows", options.output.n_rows, 0);
+  check_count("preview", options.output.preview, 0);
   if (options.noise.seed < -1) {
     fail_usage("--seed is {}; it is a number from 0 up, or -1 for one drawn by the system",
                options.noise.seed);

@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/resource.h>
 
 #include <easel/base/error.h>
 
@@ -60,9 +59,7 @@ std::shared_ptr<const StableDiffusion> open(const ModelRequest& request, const L
 }
 
 void report_memory(const StableDiffusion& model, Terminal& terminal) {
-  struct rusage usage {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  std::string text = fmt::format("peak memory: {} MiB", usage.ru_maxrss / 1024);
+  std::string text = fmt::format("peak memory: {} MiB", peak_memory() >> 20);
   if (const int64_t device = peak_device_memory(model); device > 0) {
     text += fmt::format(", on the GPU {} MiB", device >> 20);
   }
@@ -120,7 +117,8 @@ int draw(const DrawingProgram& program) {
   const std::filesystem::path data = data_folder();
   const FoundModel found =
       find_model(options.model.ckpt.empty() ? options.model.model : options.model.ckpt, data);
-  apply_model_defaults(found.path, program.defaults, program.given);
+  const std::filesystem::path config = find_config(options.model.config, data);
+  apply_model_defaults(found.path, config, program.defaults, program.given);
   settle(program);
   std::optional<Sweep> sweep = read_sweep(options, program.list, program.given);
   std::optional<SheetWords> words;
@@ -130,11 +128,13 @@ int draw(const DrawingProgram& program) {
                        options.prompt.prompt, options.batch.n_samples, options.batch.n_iter),
              std::move(words), terminal);
   run.check_jobs();
-  const std::filesystem::path config = find_config(options.model.config, data);
   const ModelRequest wanted = model_request(options, found.path, config, data, terminal.callback());
   if (options.prompt.explain) return run.explain(wanted);
   prepare_output(options.output);
 
+  if (!options.output.safety_checker.empty()) {
+    run.withhold(open_safety_checker(options.output.safety_checker, options.device.device));
+  }
   const auto model = open(wanted, terminal.callback());
   warn_of_other_model(made_with, summarize(*model).name, terminal);
   if (!found.notice.empty()) terminal.log(LogLevel::Warning, found.notice);

@@ -7,7 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <easel/io/watermark.h>
 #include <easel/pipeline/explain_prompt.h>
+#include <easel/text/wildcards.h>
 
 #include "cli/drawing_request.h"
 #include "cli/program.h"
@@ -64,6 +66,8 @@ JobRun::JobRun(const DrawingProgram& program, std::vector<Job> jobs,
       terminal_(terminal),
       restore_(program.remember()),
       output_options_(program.options.output) {
+  const std::filesystem::path& wildcards = program_.options.prompt.wildcards;
+  if (!wildcards.empty()) wildcards_.emplace(wildcards);
   for (const Job& job : jobs_) {
     num_pictures_ += job.num_pictures();
     num_batches_ += static_cast<int64_t>(job.batches.size());
@@ -79,7 +83,9 @@ void JobRun::check_jobs() {
       if (jobs_.size() == 1 && job.where.empty()) throw;
       job.error = error.what();
     }
+    first_ += job.num_pictures();
   }
+  first_ = 0;
   const auto wrong = [](const Job& job) { return !job.error.empty(); };
   const auto first = std::find_if(jobs_.begin(), jobs_.end(), wrong);
   if (first == jobs_.end()) return;
@@ -94,10 +100,12 @@ int JobRun::explain(const ModelRequest& model) {
   for (const Job& job : jobs_) {
     if (!job.error.empty()) {
       failed(job.where, job.num_pictures(), Error(job.error));
+      first_ += job.num_pictures();
       code = 1;
       continue;
     }
     const RunRequest request = prepare(job);
+    first_ += job.num_pictures();
     for (const std::vector<std::string>& batch : request.batches) {
       for (const std::string& prompt : batch) {
         if (!prompts.insert(prompt).second) continue;
@@ -159,8 +167,22 @@ RunRequest JobRun::prepare(const Job& job) {
   PictureSettings settings = settle(program_);
   RunRequest request = make_request(program_.options, std::move(settings), job.batches);
   if (!job.own_seed) request.seed += static_cast<uint64_t>(first_);
+  request.safety_checker = checker_;
+  make_choices(request);
   check(request);
   return request;
+}
+
+// What the prompts leave open goes by each picture's seed, like its noise.
+void JobRun::make_choices(RunRequest& request) {
+  if (!wildcards_) return;
+  uint64_t seed = request.seed;
+  for (std::vector<std::string>& batch : request.batches) {
+    for (std::string& prompt : batch) {
+      prompt = expand_wildcards(prompt, seed++,
+                                [&](const std::string& name) { return wildcards_->lines(name); });
+    }
+  }
 }
 
 void JobRun::draw_job(const Job& job, const StableDiffusion& model, const ModelSummary& summary,
@@ -168,6 +190,9 @@ void JobRun::draw_job(const Job& job, const StableDiffusion& model, const ModelS
   RunRequest request = prepare(job);
   check_model(summary, program_.options.batch, program_.given);
   if (program_.complete) program_.complete(request, summary);
+  if (const std::string& watermark = program_.options.batch.watermark; !watermark.empty()) {
+    check_watermark(watermark, request.settings.width, request.settings.height);
+  }
   report_start(request, summary);
 
   MadeWith made;
@@ -183,9 +208,14 @@ void JobRun::draw_job(const Job& job, const StableDiffusion& model, const ModelS
   run_pictures(
       model, request,
       {.log = terminal_.callback(),
-       .on_step = [&](const RunStep& at) { on_step(at, output); },
+       .on_step = [&](const RunStep& at) { on_step(at, model, output); },
        .on_picture =
-           [&](RunPicture&& picture) { ends_with_error([&] { output.add(std::move(picture)); }); },
+           [&](RunPicture&& picture) {
+             if (picture.withheld) withheld(picture);
+             ends_with_error([&] { output.add(std::move(picture)); });
+           },
+       .on_preview = [&](std::vector<Image>&& images) { output.preview(images); },
+       .preview_every = output_options_.preview,
        .wants = [&](size_t batch, int64_t first) { return output.wants(request, batch, first); },
        .on_error =
            [&](int64_t first, int64_t num, const Error& error) {
@@ -198,8 +228,19 @@ void JobRun::draw_job(const Job& job, const StableDiffusion& model, const ModelS
            }});
 }
 
-void JobRun::on_step(const RunStep& at, PictureOutput& output) {
-  terminal_.step(first_batch_ + at.batch, num_batches_, at.step, at.steps);
+void JobRun::withheld(const RunPicture& picture) {
+  terminal_.log(LogLevel::Warning,
+                fmt::format("the safety checker holds picture {} (seed {}) for unsafe: it is black",
+                            first_ + picture.number + 1, picture.seed));
+}
+
+void JobRun::on_step(const RunStep& at, const StableDiffusion& model, PictureOutput& output) {
+  const int64_t on_device = peak_device_memory(model);
+  terminal_.step({.batch = first_batch_ + at.batch,
+                  .batches = num_batches_,
+                  .step = at.step,
+                  .steps = at.steps,
+                  .peak_memory = on_device > 0 ? on_device : peak_memory()});
   check_interrupted();
   ends_with_error([&] { output.check(); });
 }

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <easel/base/error.h>
@@ -14,6 +16,7 @@
 #include "cli/jobs.h"
 #include "cli/picture_output.h"
 #include "cli/terminal.h"
+#include "cli/wildcard_files.h"
 
 namespace easel::cli {
 
@@ -28,15 +31,19 @@ class JobRun {
   void check_jobs();
   // Says how the prompts are read, each once. Returns the exit code.
   int explain(const ModelRequest& model);
+  // Pictures that `checker` holds for unsafe are to be black.
+  void withhold(std::shared_ptr<const SafetyChecker> checker) { checker_ = std::move(checker); }
   // Returns the exit code.
   int draw(const StableDiffusion& model);
 
  private:
   void check_counts() const;
   RunRequest prepare(const Job& job);
+  void make_choices(RunRequest& request);
   void draw_job(const Job& job, const StableDiffusion& model, const ModelSummary& summary,
                 PictureOutput& output);
-  void on_step(const RunStep& at, PictureOutput& output);
+  void withheld(const RunPicture& picture);
+  void on_step(const RunStep& at, const StableDiffusion& model, PictureOutput& output);
   template <class Work>
   void ends_with_error(const Work& work);
   bool goes_on(const Error& error) const;
@@ -46,6 +53,8 @@ class JobRun {
   const DrawingProgram& program_;
   std::vector<Job> jobs_;
   std::optional<SheetWords> words_;
+  std::optional<WildcardFiles> wildcards_;
+  std::shared_ptr<const SafetyChecker> checker_;
   Terminal& terminal_;
   std::function<void()> restore_;
   const OutputOptions output_options_;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <easel/base/error.h>
+#include <easel/checkpoint/sampling_section.h>
 #include <easel/io/file.h>
 
 namespace easel::cli {
@@ -39,7 +40,16 @@ fs::path defaults_file(const fs::path& model) {
   return fs::path(model).replace_extension(".txt2img.json");
 }
 
-void apply(const fs::path& file, const std::string& name, const nlohmann::json& value,
+// Empty where the model has none.
+fs::path config_file(const fs::path& model, const fs::path& config) {
+  std::error_code error;
+  if (!config.empty()) return fs::is_directory(config, error) ? fs::path() : config;
+  fs::path beside = fs::path(model).replace_extension(".yaml");
+  if (fs::is_directory(model, error) || !fs::exists(beside, error)) return {};
+  return beside;
+}
+
+void apply(const fs::path& file, const std::string& name, const std::string& value,
            std::span<const Option> options, const Given& given) {
   if (std::find(kChoosable.begin(), kChoosable.end(), name) == kChoosable.end()) {
     fail("{}: {}", file.string(), unknown_name("option", name, kChoosable));
@@ -47,22 +57,28 @@ void apply(const fs::path& file, const std::string& name, const nlohmann::json& 
   const auto option = std::find_if(options.begin(), options.end(),
                                    [&](const Option& each) { return each.info.name == name; });
   if (option == options.end() || given.has(name)) return;
-  const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-  if (!option->assign(text)) {
-    fail("{}: \"{}\" takes {}, not {}", file.string(), name, option->kind, printable(text));
+  if (!option->assign(value)) {
+    fail("{}: \"{}\" takes {}, not {}", file.string(), name, option->kind, printable(value));
   }
 }
 
 }  // namespace
 
-void apply_model_defaults(const fs::path& model, std::span<const Option> options,
-                          const Given& given) {
+void apply_model_defaults(const fs::path& model, const fs::path& config,
+                          std::span<const Option> options, const Given& given) {
+  if (const fs::path yaml = config_file(model, config); !yaml.empty()) {
+    for (const SamplingDefault& each : read_sampling_section(yaml)) {
+      apply(yaml, each.option, each.value, options, given);
+    }
+  }
   const fs::path file = defaults_file(model);
   std::error_code error;
   if (!fs::exists(file, error)) return;
   const auto json = nlohmann::json::parse(read_text_file(file, kMaxBytes), nullptr, false);
   if (!json.is_object()) fail("{}: is no JSON object of options and their values", file.string());
-  for (const auto& [name, value] : json.items()) apply(file, name, value, options, given);
+  for (const auto& [name, value] : json.items()) {
+    apply(file, name, value.is_string() ? value.get<std::string>() : value.dump(), options, given);
+  }
 }
 
 }  // namespace easel::cli

@@ -8,11 +8,12 @@
 
 namespace easel::cli {
 
-// Reads `txt2img.json` in a model's folder, or NAME.txt2img.json beside the file NAME.ckpt, where
-// there is one: a JSON object of option names and values, such as {"H": 128, "W": 128, "steps":
-// 20}. Sets those of the options that the command line did not give. Throws Error on a malformed
-// file and on an option that is not a model's to choose.
-void apply_model_defaults(const std::filesystem::path& model, std::span<const Option> options,
-                          const Given& given);
+// Sets those of the options that the command line did not give and the model chooses: first by the
+// `sampling:` section of its config, which is `config`, or NAME.yaml beside the file NAME.ckpt;
+// then by `txt2img.json` in the model's folder, or NAME.txt2img.json beside the file. Either maps
+// option names to values, such as {"H": 128, "W": 128, "steps": 20, "sampler": "DPM++ 2M Karras"}.
+// Throws Error on a malformed file and on an option that is not a model's to choose.
+void apply_model_defaults(const std::filesystem::path& model, const std::filesystem::path& config,
+                          std::span<const Option> options, const Given& given);
 
 }  // namespace easel::cli

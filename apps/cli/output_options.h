@@ -19,6 +19,7 @@ struct BatchOptions {
   int64_t n_samples = 1;
   int64_t n_iter = 1;
   std::string pixel_rounding = "truncate";
+  std::string watermark{};
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -48,6 +49,12 @@ struct BatchOptions {
                     .help = "how values become bytes, as CompVis and as diffusers does it",
                     .value = "HOW",
                     .choices = "truncate,nearest"});
+    visit(self.watermark,
+          FieldInfo{.name = "watermark",
+                    .group = group,
+                    .help = "hide TEXT in the pictures, where the package invisible-watermark "
+                            "finds it; CompVis's is StableDiffusionV1",
+                    .value = "TEXT"});
   }
 };
 
@@ -61,7 +68,9 @@ struct OutputOptions {
   std::filesystem::path save_latents{};
   bool no_metadata = false;
   bool overwrite = false;
+  int64_t preview = 0;
   std::filesystem::path verify{};
+  std::filesystem::path safety_checker{};
   bool resume = false;
   bool continue_on_error = true;
 
@@ -101,6 +110,20 @@ struct OutputOptions {
                                       .group = group,
                                       .help = "leave the settings out of the files",
                                       .setting = false});
+    visit(self.preview,
+          FieldInfo{.name = "preview",
+                    .group = group,
+                    .help = "every N steps show how far the pictures are, roughly, in "
+                            "DIR/preview.png or FILE.preview.png, which goes when they are done",
+                    .value = "N",
+                    .setting = false});
+    visit(self.safety_checker,
+          FieldInfo{.name = "safety-checker",
+                    .group = group,
+                    .help = "make pictures black that these weights (of "
+                            "CompVis/stable-diffusion-safety-checker) hold for unsafe",
+                    .value = "PATH",
+                    .setting = false});
     visit(self.overwrite, FieldInfo{.name = "overwrite",
                                     .group = group,
                                     .help = "let -o and --save-latents replace a file",

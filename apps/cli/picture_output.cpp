@@ -1,12 +1,16 @@
 #include "cli/picture_output.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include <easel/base/error.h>
 #include <easel/io/file.h>
 #include <easel/io/jpeg_text.h>
 #include <easel/io/sheet.h>
+#include <easel/io/watermark.h>
 
 namespace easel::cli {
 namespace {
@@ -18,6 +22,11 @@ std::vector<std::byte> encode(const Image& image, const MadeWith& made) {
     return with_jpeg_text(encode_jpeg(image), output.no_metadata ? "" : parameters_text(made));
   }
   return encode_png(image, output.no_metadata ? PngText() : settings_text(made));
+}
+
+Image marked(Image image, const MadeWith& made) {
+  const std::string& watermark = made.drawing.batch.watermark;
+  return watermark.empty() ? std::move(image) : with_watermark(image, watermark);
 }
 
 bool same_size(const std::vector<Image>& images) {
@@ -115,15 +124,16 @@ void PictureOutput::write(const Image& image, const MadeWith& made) {
 
 void PictureOutput::add(RunPicture&& picture) {
   if (!options_.verify.empty()) {
-    verified_ = std::move(picture.image);
+    verified_ = marked(std::move(picture.image), *made_);
     return;
   }
   MadeWith made = made_with(picture);
   keep(options_.skip_grid ? std::string() : picture_id(made), &picture.image);
   if (!samples_ && options_.file.empty()) return;
   if (there_.contains(picture.number)) return;
-  writer_.push(
-      [this, image = std::move(picture.image), made = std::move(made)] { write(image, made); });
+  writer_.push([this, image = std::move(picture.image), made = std::move(made)]() mutable {
+    write(marked(std::move(image), made), made);
+  });
 }
 
 void PictureOutput::write_grid() {
@@ -139,9 +149,29 @@ void PictureOutput::write_grid() {
                 grid = words_ ? make_sheet(grid_, words_->columns, words_->rows)
                               : make_grid(grid_, static_cast<int>(per_row_))] {
     NumberedFiles grids(options_.outdir, "grid-", 4, ".png");
-    const auto path = manifest_->write(grids, encode(grid, *grid_made_), id, {});
+    const auto path =
+        manifest_->write(grids, encode(marked(grid, *grid_made_), *grid_made_), id, {});
     terminal_.saved(path.string(), grid_made_->seed);
   });
+}
+
+void PictureOutput::preview(const std::vector<Image>& images) {
+  const bool to_folder = options_.file.empty() || options_.file == "-";
+  const std::filesystem::path path = to_folder
+                                         ? options_.outdir / "preview.png"
+                                         : std::filesystem::path(options_.file + ".preview.png");
+  try {
+    const auto bytes = encode_png(make_grid(images, static_cast<int>(per_row_)));
+    write_atomically(path, IfExists::Replace, [&](FileWriter& file) { file.write(bytes); });
+    preview_ = path;
+  } catch (const Error& error) {
+    terminal_.log(LogLevel::Warning, fmt::format("no preview: {}", error.what()));
+  }
+}
+
+void PictureOutput::remove_preview() {
+  std::error_code error;
+  if (!preview_.empty()) std::filesystem::remove(preview_, error);
 }
 
 void PictureOutput::finish() {

@@ -32,6 +32,9 @@ class PictureOutput {
   // terminal must outlive this.
   PictureOutput(OutputOptions options, int64_t per_row, std::optional<SheetWords> words,
                 Terminal& terminal);
+  ~PictureOutput() { remove_preview(); }
+  PictureOutput(const PictureOutput&) = delete;
+  PictureOutput& operator=(const PictureOutput&) = delete;
 
   // `made` is what the pictures that follow have in common.
   void start(MadeWith made);
@@ -39,6 +42,8 @@ class PictureOutput {
   bool wants(const RunRequest& request, size_t batch, int64_t first);
   // Takes one picture of the run. Throws what writing an earlier one threw.
   void add(RunPicture&& picture);
+  // Shows quick looks at the batch at hand. A file that cannot be written is only a warning.
+  void preview(const std::vector<Image>& images);
   // Throws what writing threw, so that a run whose pictures cannot be kept ends.
   void check() { writer_.check(); }
   // Writes the grid and waits for all files.
@@ -52,9 +57,11 @@ class PictureOutput {
   MadeWith made_with(const RunPicture& picture) const;
   void write(const Image& image, const MadeWith& made);
   void write_grid();
+  void remove_preview();
   void keep(const std::string& id, const Image* image);
 
   OutputOptions options_;
+  std::filesystem::path preview_;  // empty: none was written
   int64_t per_row_;
   std::optional<SheetWords> words_;
   Terminal& terminal_;

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <easel/base/error.h>
 
@@ -48,6 +49,12 @@ int run_program(std::string_view name, const std::function<int()>& work) {
 
 void print_stdout(std::string_view text) {
   write_stdout(std::as_bytes(std::span(text.data(), text.size())));
+}
+
+int64_t peak_memory() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} << 10;
 }
 
 std::filesystem::path data_folder() {

@@ -2,6 +2,7 @@
 // code, and the folder of the data that comes with Easel.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string_view>
@@ -18,6 +19,9 @@ int run_program(std::string_view name, const std::function<int()>& work);
 
 // Prints to the standard output; throws Error where its reader has gone.
 void print_stdout(std::string_view text);
+
+// The most memory that this process has had so far, in bytes; not a GPU's.
+int64_t peak_memory();
 
 // share/easel beside the folder of this program, in the build tree and in an installation alike.
 std::filesystem::path data_folder();

@@ -17,6 +17,7 @@ struct PromptOptions {
   std::string negative_prompt;
   std::string from_file;
   std::filesystem::path from_image;
+  std::filesystem::path wildcards;
   std::string prompt_matrix;
   std::vector<std::string> xy;
   int64_t clip_skip = 1;
@@ -54,6 +55,13 @@ struct PromptOptions {
                           "or stable-diffusion.cpp); other options win",
                   .value = "FILE",
                   .setting = false});
+    visit(self.wildcards,
+          FieldInfo{.name = "wildcards",
+                    .group = group,
+                    .help = "let prompts choose by the picture's seed: {a|b|c} is one of them, "
+                            "{2$$a|b|c} two, __NAME__ a line of DIR/NAME.txt",
+                    .value = "DIR",
+                    .setting = false});
     visit(self.prompt_matrix,
           FieldInfo{.name = "prompt-matrix",
                     .group = group,

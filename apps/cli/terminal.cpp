@@ -103,34 +103,34 @@ void Terminal::saved(std::string_view path, uint64_t seed) {
   }
 }
 
-void Terminal::step(int64_t batch, int64_t batches, int64_t step, int64_t steps) {
+void Terminal::step(const DrawStep& at) {
   const std::lock_guard lock(mutex_);
   if (style_ == ProgressStyle::None) return;
   const auto now = Clock::now();
-  if (batch != batch_) {
-    batch_ = batch;
+  if (at.batch != batch_) {
+    batch_ = at.batch;
     start_ = now;
     last_line_ = 0;
   }
   // The first step is not timed: it carries the warm-up, and the text encoder before it.
   const double elapsed = std::chrono::duration<double>(now - start_).count();
   std::optional<double> pace;
-  if (step > 1) pace = elapsed / static_cast<double>(step - 1);
-  const double left = pace.value_or(0) * static_cast<double>(steps - step);
+  if (at.step > 1) pace = elapsed / static_cast<double>(at.step - 1);
+  const double left = pace.value_or(0) * static_cast<double>(at.steps - at.step);
 
   if (style_ == ProgressStyle::Json) {
-    nlohmann::ordered_json event = {{"event", "step"},
-                                    {"batch", batch},
-                                    {"batches", batches},
-                                    {"step", step},
-                                    {"steps", steps}};
+    nlohmann::ordered_json event = {{"event", "step"},       {"batch", at.batch},
+                                    {"batches", at.batches}, {"step", at.step},
+                                    {"steps", at.steps},     {"peak_memory_bytes", at.peak_memory}};
     if (pace) event.update({{"seconds_per_step", *pace}, {"seconds_left", left}});
     return print(json_line(event));
   }
-  std::string text = batches > 1 ? fmt::format("batch {}/{}, ", batch, batches) : std::string();
-  text += fmt::format("step {}/{}", step, steps);
+  std::string text =
+      at.batches > 1 ? fmt::format("batch {}/{}, ", at.batch, at.batches) : std::string();
+  text += fmt::format("step {}/{}", at.step, at.steps);
   if (pace) text += fmt::format(", {}, {} left", pace_text(*pace), duration_text(left));
-  show_progress(text, step, steps);
+  text += fmt::format(", {:.2f} GiB", static_cast<double>(at.peak_memory) * 0x1p-30);
+  show_progress(text, at.step, at.steps);
 }
 
 // As a bar, or as a line now and then.

@@ -33,8 +33,11 @@ class Terminal {
     return [this](LogLevel level, std::string_view line) { log(level, line); };
   }
 
-  // Step `step` of `steps` of batch `batch` of `batches` (all from 1) is done.
-  void step(int64_t batch, int64_t batches, int64_t step, int64_t steps);
+  // A step of a batch (all from 1) is done. `peak_memory` is in bytes, of the device that draws.
+  struct DrawStep {
+    int64_t batch, batches, step, steps, peak_memory;
+  };
+  void step(const DrawStep& at);
 
   // A training step is done.
   struct TrainStep {

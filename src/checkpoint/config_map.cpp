@@ -102,6 +102,12 @@ const ConfigMap::Entry& ConfigMap::required(std::string_view key, const Entry* e
   return *entry;
 }
 
+std::vector<std::string> ConfigMap::keys() const {
+  std::vector<std::string> keys;
+  for (const Entry& entry : entries_) keys.push_back(entry.key);
+  return keys;
+}
+
 bool ConfigMap::has(std::string_view key) const {
   const Entry* entry = peek(key);
   return entry != nullptr && !is_null(entry->value);

@@ -25,7 +25,8 @@ class ConfigMap {
   // Parses a whole document whose root must be a mapping. `name` stands in the messages.
   static ConfigMap parse(const std::string& text, const std::string& name);
 
-  bool has(std::string_view key) const;  // present and not null
+  bool has(std::string_view key) const;   // present and not null
+  std::vector<std::string> keys() const;  // in the order of the file
   // Getters: the value, or `otherwise` where the key is absent (or null, for the optional ones).
   // nullopt as `otherwise` means that the key must be there.
   int64_t integer(std::string_view key, std::optional<int64_t> otherwise, IntegerRange range = {});

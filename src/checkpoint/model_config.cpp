@@ -202,7 +202,7 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
 ModelConfig parse_model_config(const std::string& yaml_text, const std::string& name_for_errors) {
   ConfigMap root = ConfigMap::parse(yaml_text, name_for_errors);
   ConfigMap model = root.map("model");
-  root.ignore({"data", "lightning", "run", "extends"});
+  root.ignore({"data", "lightning", "run", "extends", "sampling"});
   root.finish();
   require_target(model, Target::LatentDiffusion);
   model.ignore({"base_learning_rate"});

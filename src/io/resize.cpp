@@ -39,13 +39,13 @@ struct Filter {
   double support;  // it is 0 from here on
 };
 
-Filter filter_of(Interpolation interpolation) {
+Filter filter_of(ResizeFilter interpolation) {
   switch (interpolation) {
-    case Interpolation::Bilinear:
+    case ResizeFilter::Bilinear:
       return {triangle, 1};
-    case Interpolation::Bicubic:
+    case ResizeFilter::Bicubic:
       return {keys_cubic, 2};
-    case Interpolation::Lanczos:
+    case ResizeFilter::Lanczos:
       break;
   }
   return {lanczos3, 3};
@@ -141,13 +141,13 @@ Image resample_rows(const Image& image, int height, const Filter& filter) {
 
 }  // namespace
 
-Interpolation interpolation_from_name(std::string_view name) {
+ResizeFilter resize_filter_from_name(std::string_view name) {
   const auto found = std::find(kNames.begin(), kNames.end(), name);
   if (found == kNames.end()) fail_usage("{}", unknown_name("interpolation", name, kNames));
-  return static_cast<Interpolation>(found - kNames.begin());
+  return static_cast<ResizeFilter>(found - kNames.begin());
 }
 
-Image resize(const Image& image, int width, int height, Interpolation interpolation) {
+Image resize(const Image& image, int width, int height, ResizeFilter interpolation) {
   check_image(image);
   if (width <= 0 || height <= 0) {
     fail("a picture cannot be resized to {}x{}; both sides must be positive", width, height);

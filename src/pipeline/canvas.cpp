@@ -59,7 +59,7 @@ int scaled(int from, int other_from, int other_to) {
 
 // Pictures as CompVis resizes them; a mask without the dark and light fringes that gives.
 Image fitted(const Image& image, Size to, Fit fit) {
-  const auto filter = image.channels == 1 ? Interpolation::Bilinear : Interpolation::Lanczos;
+  const auto filter = image.channels == 1 ? ResizeFilter::Bilinear : ResizeFilter::Lanczos;
   const bool wider = int64_t{to.width} * image.height > int64_t{image.width} * to.height;
   if (fit == Fit::Crop) {
     const int width = wider ? to.width : scaled(image.width, image.height, to.height);
@@ -102,7 +102,7 @@ Image prepared_mask(const Image& mask, const Image& picture, const CanvasSetting
     fail("the mask is {}x{}, the picture {}x{}: they must have the same shape", mask.width,
          mask.height, picture.width, picture.height);
   }
-  Image made = resize(mask, picture.width, picture.height, Interpolation::Bilinear);
+  Image made = resize(mask, picture.width, picture.height, ResizeFilter::Bilinear);
   if (settings.invert_mask) made = inverted(made);
   made = gaussian_blur(made, settings.mask_blur);
   if (bounds(made).empty()) {
@@ -200,7 +200,7 @@ Image finished(const Canvas& canvas, const Image& drawn) {
   if (canvas.mask.pixels.empty()) return drawn;
   if (canvas.whole.pixels.empty()) return composite(canvas.picture, drawn, canvas.mask);
   const Image part =
-      resize(drawn, canvas.region.width, canvas.region.height, Interpolation::Lanczos);
+      resize(drawn, canvas.region.width, canvas.region.height, ResizeFilter::Lanczos);
   const Image over = paste(canvas.whole, part, canvas.region.left, canvas.region.top);
   return composite(canvas.whole, over, canvas.whole_mask);
 }

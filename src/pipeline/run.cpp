@@ -1,5 +1,6 @@
 #include "easel/pipeline/run.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <set>
@@ -14,6 +15,7 @@
 #include <easel/diffusion/noise.h>
 #include <easel/io/tensor_file.h>
 #include <easel/pipeline/img2img.h>
+#include <easel/pipeline/preview.h>
 #include <easel/pipeline/prompt_context.h>
 #include <easel/pipeline/txt2img.h>
 
@@ -176,6 +178,29 @@ class RunModel {
   std::optional<StableDiffusion> adapted_;
 };
 
+// Shows the estimates that the samplers report, where somebody wants to see them.
+class RunPreview {
+ public:
+  RunPreview(const StableDiffusion& model, const RunCallbacks& callbacks)
+      : model_(model), callbacks_(callbacks) {}
+
+  void step(const StepInfo& info) {
+    if (!callbacks_.on_preview || callbacks_.preview_every < 1) return;
+    if (info.step % callbacks_.preview_every != 0 || info.step == info.steps) return;
+    if (!preview_) preview_.emplace(model_);
+    callbacks_.on_preview(preview_->pictures(info.denoised));
+  }
+
+ private:
+  const StableDiffusion& model_;
+  const RunCallbacks& callbacks_;
+  std::optional<LatentPreview> preview_;
+};
+
+bool is_withheld(const RunRequest& request, const Image& image) {
+  return request.safety_checker && safety_scores(*request.safety_checker, image).unsafe();
+}
+
 // What the batches of a run start from: nothing, or the picture, encoded once.
 class RunStart {
  public:
@@ -261,12 +286,14 @@ void run_pictures(const StableDiffusion& model, const RunRequest& request,
   const RunStart start(model, request, noise, batch_shape(request.batches.front()), callbacks.log);
   LoraFinder finder(request.lora_folders);
   RunModel adapting(model, callbacks.log);
+  RunPreview preview(model, callbacks);
   std::vector<Tensor> latents;
   int64_t number = 0;
   const auto draw_batch = [&](size_t b) {
     const std::vector<std::string>& prompts = request.batches[b];
     const Progress progress{
         .log = callbacks.log, .on_step = [&](const StepInfo& info) {
+          preview.step(info);
           if (!callbacks.on_step) return;
           callbacks.on_step({.batch = static_cast<int64_t>(b) + 1,
                              .batches = static_cast<int64_t>(request.batches.size()),
@@ -281,11 +308,15 @@ void run_pictures(const StableDiffusion& model, const RunRequest& request,
     if (!request.save_latents.empty()) latents.push_back(result.latents_BCHW);
     for (size_t k = 0; k < prompts.size(); ++k, ++number) {
       if (!callbacks.on_picture) continue;
+      Image& image = result.images[k];
+      const bool withheld = is_withheld(request, image);
+      if (withheld) std::fill(image.pixels.begin(), image.pixels.end(), uint8_t{0});
       const bool own_seed = request.seeding == Seeding::Image;
-      callbacks.on_picture({.image = std::move(result.images[k]),
+      callbacks.on_picture({.image = std::move(image),
                             .number = number,
                             .prompt = prompts[k],
-                            .seed = request.seed + (own_seed ? static_cast<uint64_t>(number) : 0)});
+                            .seed = request.seed + (own_seed ? static_cast<uint64_t>(number) : 0),
+                            .withheld = withheld});
     }
   };
   const bool independent = request.seeding == Seeding::Image;

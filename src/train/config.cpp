@@ -389,6 +389,7 @@ TrainConfig read_train_config(const std::vector<std::filesystem::path>& bases,
   if (auto lightning = root.optional_map("lightning")) {
     config.trainer = read_trainer(*lightning, config.monitor);
   }
+  root.ignore({"sampling"});
   root.finish();
   if (!config.monitor.empty() && !config.data.validation) {
     fail_usage(

@@ -85,7 +85,7 @@ void check_options(const PictureFolderOptions& options) {
   }
   if (options.max_pixels < 1) fail_usage("max_pixels is at least 1; got {}", options.max_pixels);
   if (options.caption_key.empty()) fail_usage("caption_key is empty; the usual one is 'text'");
-  interpolation_from_name(options.interpolation);
+  resize_filter_from_name(options.interpolation);
 }
 
 // What stands in a folder and below it.
@@ -286,7 +286,7 @@ Example PictureFolder::load(int64_t index, uint64_t seed) const {
            image.height, width, height);
     }
     image = resize(image, static_cast<int>(width), static_cast<int>(height),
-                   interpolation_from_name(options_.interpolation));
+                   resize_filter_from_name(options_.interpolation));
   }
   int64_t top = 0;
   int64_t left = 0;

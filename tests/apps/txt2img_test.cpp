@@ -1,11 +1,13 @@
 // txt2img as a person runs it, on a tiny model.
 #include <fstream>
+#include <set>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include <easel/io/image.h>
 #include <easel/io/tensor_file.h>
+#include <easel/io/watermark.h>
 
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
@@ -334,6 +336,112 @@ TEST_F(Txt2ImgProgram, AModelMayBringDefaults) {
     EXPECT_EQ(result.code, 1) << bad;
     expect_in(result.err, "m.txt2img.json");
   }
+}
+
+TEST_F(Txt2ImgProgram, AConfigMayNameTheSampler) {
+  fs::create_symlink(model_file(), folder_ / "m.safetensors");
+  const std::string config = test::file_bytes(fs::path(model_file()).replace_extension(".yaml"));
+  const auto with = [&](const std::string& sampling) {
+    folder_.write("m.yaml", config + "\nsampling: " + sampling + "\n");
+  };
+  const auto settings_of = [&](std::vector<std::string> arguments) {
+    for (const char* each : {"cpu", "--device", "m.safetensors", "--ckpt"}) {
+      arguments.insert(arguments.begin(), each);
+    }
+    const ProcessResult result = run(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return read_png_text(folder_ / arguments.back())[0].second;
+  };
+  with("{sampler: DPM++ 2M Karras, steps: 3, H: 32, W: 64}");
+  expect_in(settings_of({"-o", "a.png"}), "Steps: 3, Sampler: dpmpp_2m,");
+  expect_in(settings_of({"-o", "b.png"}), "Schedule type: karras");
+  expect_in(settings_of({"--sampler", "euler", "-o", "c.png"}), "Steps: 3, Sampler: euler,");
+  // What lies beside the model says more than what it was trained from.
+  folder_.write("m.txt2img.json", R"({"steps": 2})");
+  expect_in(settings_of({"-o", "d.png"}), "Steps: 2, Sampler: dpmpp_2m,");
+
+  for (const std::string bad : {"ddim", "{sampler: [ddim]}", "{outdir: /tmp}", "{steps: many}"}) {
+    with(bad);
+    const ProcessResult result = run({"--ckpt", "m.safetensors", "-o", "e.png"});
+    EXPECT_NE(result.code, 0) << bad;
+    expect_in(result.err, "m.yaml");
+  }
+  with("{sampler: dimm}");
+  expect_in(run({"--ckpt", "m.safetensors", "-o", "e.png"}).err, "ddim");
+}
+
+TEST_F(Txt2ImgProgram, ShowsPicturesOnTheirWay) {
+  ASSERT_EQ(draw({"--preview", "1", "-o", "a.png"}).code, 0);
+  EXPECT_TRUE(there("a.png"));
+  EXPECT_EQ(folder_.count(), 1u);
+  const ProcessResult blocked = [&] {
+    fs::create_directory(folder_ / "b.png.preview.png");
+    return draw({"--preview", "1", "-o", "b.png"});
+  }();
+  EXPECT_EQ(blocked.code, 0);
+  expect_in(blocked.err, "warning: no preview: ");
+  EXPECT_TRUE(there("b.png"));
+  EXPECT_EQ(draw({"--preview", "-1", "-o", "c.png"}).code, 2);
+}
+
+TEST_F(Txt2ImgProgram, HidesAWatermark) {
+  const std::vector<std::string> common = {"--ckpt", model_file(), "--device", "cpu", "--steps",
+                                           "1",      "--H",        "256",      "--W", "256"};
+  const auto draw_as = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), common.begin(), common.end());
+    const ProcessResult result = run(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return read_image(folder_ / arguments.back());
+  };
+  const Image plain = draw_as({"-o", "plain.png"});
+  const Image marked = draw_as({"--watermark", "StableDiffusionV1", "-o", "marked.png"});
+  EXPECT_EQ(marked.pixels, with_watermark(plain, "StableDiffusionV1").pixels);
+  EXPECT_NE(marked.pixels, plain.pixels);
+  // The settings say so, and the same picture comes of them.
+  EXPECT_EQ(draw_as({"--from-image", "marked.png", "-o", "again.png"}).pixels, marked.pixels);
+
+  const ProcessResult small = draw({"--watermark", "a", "-o", "small.png"});
+  EXPECT_EQ(small.code, 2);
+  expect_in(small.err, "too small for a watermark");
+}
+
+TEST_F(Txt2ImgProgram, PromptsMayLeaveChoicesToTheSeed) {
+  fs::create_directories(folder_ / "words/animals");
+  folder_.write("words/colour.txt", "# colours\nred\n\n green \r\nblue\n");
+  folder_.write("words/animals/small.txt", "{tiny|little} mouse\n");
+  const std::string prompt = "a __colour__ {house|__animals/small__}";
+  const auto prompts_of = [&](const std::string& seed, const std::string& count) {
+    const ProcessResult result =
+        draw({"--prompt", prompt, "--wildcards", "words", "--seed", seed, "--n_samples", "2",
+              "--n_iter", count, "--outdir", "o" + seed});
+    EXPECT_EQ(result.code, 0) << result.err;
+    std::set<std::string> prompts;
+    for (const auto& entry : fs::directory_iterator(folder_ / ("o" + seed) / "samples")) {
+      const std::string text = read_png_text(entry.path())[0].second;
+      prompts.insert(text.substr(0, text.find('\n')));
+    }
+    return prompts;
+  };
+  const std::set<std::string> four = prompts_of("7", "2");
+  EXPECT_GT(four.size(), 1u);
+  for (const std::string& each : four) {
+    EXPECT_EQ(each.find_first_of("{}_|"), std::string::npos) << each;
+  }
+  // Pictures 2 and 3 of one run are 0 and 1 of another.
+  for (const std::string& each : prompts_of("9", "1")) EXPECT_TRUE(four.contains(each)) << each;
+  // Without the option every character is text, as in CompVis's program.
+  const ProcessResult plain = draw({"--prompt", prompt, "-o", "plain.png"});
+  EXPECT_EQ(plain.code, 0) << plain.err;
+  expect_in(read_png_text(folder_ / "plain.png")[0].second, prompt);
+
+  const auto error_of = [&](const std::string& text, const std::string& folder) {
+    const ProcessResult result = draw({"--prompt", text, "--wildcards", folder, "-o", "e.png"});
+    EXPECT_EQ(result.code, 2) << text;
+    return result.err;
+  };
+  expect_in(error_of("__color__", "words"), "did you mean 'colour'?");
+  expect_in(error_of("__../words/colour__", "words"), "unknown wildcard");
+  expect_in(error_of("a", "nowhere"), "nowhere");
 }
 
 TEST_F(Txt2ImgProgram, LeavesNothingHalfWrittenOnAFullDisk) {

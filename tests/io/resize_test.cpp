@@ -32,7 +32,7 @@ class Resize : public testing::TestWithParam<std::string> {};
 TEST_P(Resize, EqualsPillow) {
   const Tensor want =
       read_npy(std::filesystem::path(EASEL_TEST_DATA "/resize") / (GetParam() + ".npy"));
-  const Interpolation interpolation = interpolation_from_name(GetParam());
+  const ResizeFilter interpolation = resize_filter_from_name(GetParam());
   std::vector<uint8_t> got;
   const auto add = [&](const Image& image) {
     got.insert(got.end(), image.pixels.begin(), image.pixels.end());
@@ -54,8 +54,8 @@ INSTANTIATE_TEST_SUITE_P(Filters, Resize, testing::Values("bilinear", "bicubic",
                          [](const auto& filter) { return filter.param; });
 
 TEST(ResizeImage, TreatsEveryChannelByItself) {
-  const Image four = resize(picture(20, 32, 4), 11, 7, Interpolation::Bicubic);
-  const Image three = resize(picture(20, 32, 3), 11, 7, Interpolation::Bicubic);
+  const Image four = resize(picture(20, 32, 4), 11, 7, ResizeFilter::Bicubic);
+  const Image three = resize(picture(20, 32, 3), 11, 7, ResizeFilter::Bicubic);
   for (size_t i = 0; i < 77; ++i) {
     for (size_t c = 0; c < 3; ++c) {
       ASSERT_EQ(four.pixels[4 * i + c], three.pixels[3 * i + c]) << i;
@@ -67,7 +67,7 @@ TEST(ResizeImage, KeepsAConstantPicture) {
   Image grey = picture(9, 13, 3);
   std::fill(grey.pixels.begin(), grey.pixels.end(), uint8_t{201});
   for (const auto interpolation :
-       {Interpolation::Bilinear, Interpolation::Bicubic, Interpolation::Lanczos}) {
+       {ResizeFilter::Bilinear, ResizeFilter::Bicubic, ResizeFilter::Lanczos}) {
     for (const int size : {1, 4, 100}) {
       for (const uint8_t sample : resize(grey, size, size + 1, interpolation).pixels) {
         ASSERT_EQ(sample, 201);
@@ -78,17 +78,17 @@ TEST(ResizeImage, KeepsAConstantPicture) {
 
 TEST(ResizeImage, RefusesWhatIsNoSizeOrPicture) {
   EXPECT_NE(
-      message_of<Error>([] { resize(picture(2, 2, 3), 0, 4, Interpolation::Bicubic); }).find("0x4"),
+      message_of<Error>([] { resize(picture(2, 2, 3), 0, 4, ResizeFilter::Bicubic); }).find("0x4"),
       std::string::npos);
-  EXPECT_THROW(resize(picture(2, 2, 3), 4, -1, Interpolation::Bicubic), Error);
-  EXPECT_THROW(resize(Image{}, 4, 4, Interpolation::Bicubic), Error);
+  EXPECT_THROW(resize(picture(2, 2, 3), 4, -1, ResizeFilter::Bicubic), Error);
+  EXPECT_THROW(resize(Image{}, 4, 4, ResizeFilter::Bicubic), Error);
   Image broken = picture(2, 2, 3);
   broken.pixels.pop_back();
-  EXPECT_THROW(resize(broken, 4, 4, Interpolation::Bicubic), Error);
+  EXPECT_THROW(resize(broken, 4, 4, ResizeFilter::Bicubic), Error);
 }
 
 TEST(ResizeImage, NamesTheKnownFilters) {
-  const std::string message = message_of<Error>([] { interpolation_from_name("bicubik"); });
+  const std::string message = message_of<Error>([] { resize_filter_from_name("bicubik"); });
   EXPECT_NE(message.find("did you mean 'bicubic'"), std::string::npos) << message;
   EXPECT_NE(message.find("lanczos"), std::string::npos) << message;
 }

@@ -49,6 +49,27 @@ TEST(RunTxt2Img, NumbersPicturesAndSeedsThroughAllBatches) {
   }
 }
 
+TEST(RunTxt2Img, ShowsPicturesOnTheirWay) {
+  RunRequest request = small_run({{"a", "b"}, {"c"}});
+  request.settings.steps = 5;
+  std::vector<size_t> counts;
+  Image last;
+  run_pictures(model(), request,
+               {.log = {},
+                .on_step = {},
+                .on_picture = {},
+                .on_preview =
+                    [&](std::vector<Image>&& images) {
+                      counts.push_back(images.size());
+                      last = std::move(images[0]);
+                    },
+                .preview_every = 2});
+  EXPECT_EQ(counts, (std::vector<size_t>{2, 2, 1, 1}));
+  EXPECT_EQ(last.width, 32);
+  EXPECT_EQ(last.height, 32);
+  EXPECT_EQ(last.pixels.size(), 3u * 32 * 32);
+}
+
 TEST(RunTxt2Img, APictureIsReproducedAloneFromItsSeed) {
   const auto pictures = draw(small_run({{"a", "b"}, {"c", "d"}}));
   RunRequest alone = small_run({{"d"}});

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include <easel/pipeline/canvas.h>
 #include <easel/pipeline/init_settings.h>
 #include <easel/pipeline/open_model.h>
+#include <easel/pipeline/safety_checker.h>
 #include <easel/pipeline/settings.h>
 
 namespace easel {
@@ -43,13 +45,15 @@ struct RunRequest {
   std::filesystem::path
       save_latents;        // final latents of all pictures, .safetensors or .npy; may be empty
   bool overwrite = false;  // save_latents may replace a file
+  std::shared_ptr<const SafetyChecker> safety_checker{};  // may be null: nothing is withheld
 };
 
 struct RunPicture {
   Image image;
   int64_t number;  // 0-based in the run
   std::string prompt;
-  uint64_t seed;  // seed + number, or the run's seed with Seeding::Batch
+  uint64_t seed;          // seed + number, or the run's seed with Seeding::Batch
+  bool withheld = false;  // the safety checker has: the image is black
 };
 
 struct RunStep {
@@ -58,15 +62,18 @@ struct RunStep {
 };
 
 struct RunCallbacks {
-  Log log;
-  std::function<void(const RunStep&)> on_step;   // may throw to cancel
-  std::function<void(RunPicture&&)> on_picture;  // in order, after each batch
+  Log log{};
+  std::function<void(const RunStep&)> on_step{};   // may throw to cancel
+  std::function<void(RunPicture&&)> on_picture{};  // in order, after each batch
+  // Quick looks at the batch (see LatentPreview), every `preview_every` steps.
+  std::function<void(std::vector<Image>&&)> on_preview{};
+  int64_t preview_every = 0;  // 0: none
   // Asked before each batch, whose first picture has the number `first`: false passes it over. With
   // Seeding::Batch it is drawn all the same, since later ones depend on it.
-  std::function<bool(size_t batch, int64_t first)> wants;
+  std::function<bool(size_t batch, int64_t first)> wants{};
   // A batch has failed, and the next one is drawn unless this throws, as it may with `throw;`.
   // Where it is empty, and with Seeding::Batch, the run ends with the error.
-  std::function<void(int64_t first, int64_t num, const Error& error)> on_error;
+  std::function<void(int64_t first, int64_t num, const Error& error)> on_error{};
 };
 
 // Throws Error (Usage) on what cannot be meant, before a model is loaded: settings, names, the
