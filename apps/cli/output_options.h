@@ -19,6 +19,8 @@ struct BatchOptions {
   int64_t n_samples = 1;
   int64_t n_iter = 1;
   std::string pixel_rounding = "truncate";
+  bool tiling = false;
+  std::string tiling_axes = "xy";
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -48,6 +50,16 @@ struct BatchOptions {
                     .help = "how values become bytes, as CompVis and as diffusers does it",
                     .value = "HOW",
                     .choices = "truncate,nearest"});
+    visit(self.tiling,
+          FieldInfo{.name = "tiling",
+                    .group = group,
+                    .help = "pictures that go on at their opposite edges: laid side by "
+                            "side they show no seam"});
+    visit(self.tiling_axes, FieldInfo{.name = "tiling-axes",
+                                      .group = group,
+                                      .help = "the directions of --tiling",
+                                      .value = "AXES",
+                                      .choices = "xy,x,y"});
   }
 };
 
