@@ -1,5 +1,7 @@
 // txt2img: pictures from prompts, on CompVis's command line and beyond it.
 
+#include <optional>
+
 #include "cli/drawing_program.h"
 #include "cli/txt2img_options.h"
 
@@ -13,6 +15,7 @@ constexpr std::string_view kHelp =
     "  txt2img --ckpt sd-v1-4.ckpt --prompt \"a lighthouse\" --plms --n_samples 4 --n_iter 1\n";
 
 int draw_text(Txt2ImgOptions& options, std::span<const Option> list, Given& given) {
+  std::optional<HiresSettings> hires;
   return draw({.name = "txt2img",
                .options = options.drawing,
                .list = list,
@@ -23,9 +26,14 @@ int draw_text(Txt2ImgOptions& options, std::span<const Option> list, Given& give
                    [&](PictureSettings& settings) {
                      settings.width = options.width;
                      settings.height = options.height;
+                     hires = hires_settings(options.hires);
                    },
-               .complete = {},
-               .describe = [&](MadeWith& made) { made.options = options_json(options); }});
+               .complete = [&](RunRequest& request, const ModelSummary&) { request.hires = hires; },
+               .describe =
+                   [&](MadeWith& made) {
+                     made.options = options_json(options);
+                     if (hires) made.parameters = hires_parameters(*hires);
+                   }});
 }
 
 }  // namespace

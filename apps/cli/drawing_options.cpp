@@ -96,6 +96,9 @@ void resolve(DrawingOptions& options, const Given& given) {
   if (given.has("ckpt") && given.has("model")) fail_usage("--ckpt and --model both name the model");
   check_text("prompt", options.prompt.prompt);
   check_text("negative-prompt", options.prompt.negative_prompt);
+  if (options.batch.tiling_axes != "xy" && !options.batch.tiling) {
+    fail_usage("--tiling-axes needs --tiling");
+  }
   resolve_sampler(options, given);
   resolve_dtype(options);
   resolve_output(options, given);

@@ -7,6 +7,7 @@
 #include "cli/output_options.h"
 #include "cli/prompt_options.h"
 #include "cli/sampling_options.h"
+#include "cli/upscale_options.h"
 
 namespace easel::cli {
 
@@ -15,6 +16,7 @@ struct DrawingOptions {
   BatchOptions batch{};
   SamplingOptions sampling{};
   NoiseOptions noise{};
+  UpscaleOptions upscale{};
   ModelOptions model{};
   DeviceOptions device{};
   OutputOptions output{};
@@ -31,6 +33,7 @@ struct DrawingOptions {
     BatchOptions::fields(self.batch, visit);
     SamplingOptions::fields(self.sampling, visit);
     NoiseOptions::fields(self.noise, visit);
+    UpscaleOptions::fields(self.upscale, visit);
     ModelOptions::fields(self.model, visit);
     DeviceOptions::fields(self.device, visit);
     OutputOptions::fields(self.output, visit);

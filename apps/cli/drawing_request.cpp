@@ -7,6 +7,9 @@
 namespace easel::cli {
 
 PictureSettings picture_settings(const DrawingOptions& options) {
+  const auto tiles = [&](std::string_view axis) {
+    return options.batch.tiling && options.batch.tiling_axes.find(axis) != std::string::npos;
+  };
   return {.negative_prompt = options.prompt.negative_prompt,
           .sampler = options.sampling.sampler,
           .schedule = options.sampling.schedule,
@@ -16,7 +19,9 @@ PictureSettings picture_settings(const DrawingOptions& options) {
           .clip_skip = options.prompt.clip_skip,
           .weighting = weighting_from_name(options.prompt.weighting),
           .tuning = options.sampling.tuning,
-          .pixel_rounding = pixel_rounding_from_name(options.batch.pixel_rounding)};
+          .pixel_rounding = pixel_rounding_from_name(options.batch.pixel_rounding),
+          .seamless = {.x = tiles("x"), .y = tiles("y")},
+          .vae_tiling = vae_tiling_from_name(options.device.vae_tiling)};
 }
 
 RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
@@ -24,6 +29,8 @@ RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
   RunRequest request{.batches = std::move(batches),
                      .settings = std::move(settings),
                      .init = {},
+                     .upscale = options.upscale.model.value_or(std::filesystem::path()),
+                     .upscale_tile = options.upscale.tile,
                      .loras = {},
                      .lora_folders = {options.prompt.lora_dir},
                      .seed = static_cast<uint64_t>(options.noise.seed),

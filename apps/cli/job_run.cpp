@@ -190,7 +190,8 @@ void JobRun::draw_job(const Job& job, const StableDiffusion& model, const ModelS
   RunRequest request = prepare(job);
   check_model(summary, program_.options.batch, program_.given);
   if (program_.complete) program_.complete(request, summary);
-  if (const std::string& watermark = program_.options.batch.watermark; !watermark.empty()) {
+  const std::string& watermark = program_.options.batch.watermark;
+  if (!watermark.empty() && !request.hires && request.upscale.empty()) {
     check_watermark(watermark, request.settings.width, request.settings.height);
   }
   report_start(request, summary);

@@ -65,6 +65,7 @@ struct DeviceOptions {
   std::string precision = "autocast";
   std::string dtype = "auto";
   int64_t threads = 0;
+  std::string vae_tiling = "auto";
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -90,6 +91,14 @@ struct DeviceOptions {
                                   .help = "CPU threads; 0 is one a core",
                                   .value = "N",
                                   .setting = false});
+    visit(self.vae_tiling,
+          FieldInfo{.name = "vae-tiling",
+                    .group = group,
+                    .help = "decode and encode in strips, without a seam, in a third of the memory "
+                            "and twice the time; auto: where memory is short",
+                    .value = "HOW",
+                    .choices = "auto,on,off",
+                    .setting = false});
   }
 };
 

@@ -20,6 +20,8 @@ struct BatchOptions {
   int64_t n_iter = 1;
   std::string pixel_rounding = "truncate";
   std::string watermark{};
+  bool tiling = false;
+  std::string tiling_axes = "xy";
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -55,6 +57,16 @@ struct BatchOptions {
                     .help = "hide TEXT in the pictures, where the package invisible-watermark "
                             "finds it; CompVis's is StableDiffusionV1",
                     .value = "TEXT"});
+    visit(self.tiling,
+          FieldInfo{.name = "tiling",
+                    .group = group,
+                    .help = "pictures that go on at their opposite edges: laid side by "
+                            "side they show no seam"});
+    visit(self.tiling_axes, FieldInfo{.name = "tiling-axes",
+                                      .group = group,
+                                      .help = "the directions of --tiling",
+                                      .value = "AXES",
+                                      .choices = "xy,x,y"});
   }
 };
 

@@ -13,6 +13,8 @@
 #include <easel/io/jpeg_text.h>
 #include <easel/pipeline/settings.h>
 
+#include "cli/upscale_options.h"
+
 namespace easel::cli {
 namespace {
 
@@ -180,7 +182,19 @@ SavedSettings of_parameters(std::string_view text) {
   take("Size-2", "H");
   take("Clip skip", "clip-skip");
   take("Eta", "eta");
+  if (values.contains("Hires upscale")) {
+    if (values.contains("Hires upscaler")) {
+      values["Hires upscaler"] = hires_upscaler_of_a1111(values["Hires upscaler"]);
+    }
+    take("Hires upscale", "hires-scale");
+    take("Hires steps", "hires-steps");
+    take("Hires upscaler", "hires-upscaler");
+    take("Denoising strength", "hires-strength");
+  }
   take("Denoising strength", "strength");
+  if (values["Tiling"] == "True") values["Tiling"] = "true";
+  take("Tiling", "tiling");
+  take("Tiling axes", "tiling-axes");
   for (const char* name : {"RNG", "Model", "Model hash", "Version", "Guidance", "SDCPP"}) {
     values.erase(name);
   }

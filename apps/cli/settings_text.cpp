@@ -70,9 +70,17 @@ std::string parameters_text(const MadeWith& made) {
   if (settings.weighting != Weighting::None) {
     text += fmt::format(", Weighting: {}", weighting_name(settings.weighting));
   }
+  if (made.drawing.batch.tiling) {
+    text += ", Tiling: True";
+    const std::string& axes = made.drawing.batch.tiling_axes;
+    if (axes != "xy") text += ", Tiling axes: " + axes;
+  }
   if (!made.loras.empty()) text += ", Lora: " + quoted(loras_text(made.loras));
   for (const auto& [name, value] : made.parameters) {
     text += fmt::format(", {}: {}", name, quoted(value));
+  }
+  if (made.drawing.upscale.model) {
+    text += ", Postprocess upscaler: " + quoted(made.drawing.upscale.model->stem().string());
   }
   text += made.drawing.noise.rng == "cuda" ? ", RNG: NV" : ", RNG: CPU";
   if (made.drawing.noise.seeding == "batch") {

@@ -13,6 +13,7 @@ namespace easel::cli {
 struct Txt2ImgOptions {
   int64_t height = 512;
   int64_t width = 512;
+  HiresOptions hires{};
   DrawingOptions drawing{.batch = {.n_samples = 3, .n_iter = 2},
                          .output = {.outdir = "outputs/txt2img-samples"}};
 
@@ -30,6 +31,7 @@ struct Txt2ImgOptions {
                                 .group = group,
                                 .help = "width in pixels; multiples of 64 are best",
                                 .value = "N"});
+    HiresOptions::fields(self.hires, visit);
     DrawingOptions::fields_after_prompt(self.drawing, visit);
   }
 };

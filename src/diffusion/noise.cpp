@@ -94,6 +94,10 @@ NoiseSource NoiseSource::per_batch(NormalStream& stream) {
   return source;
 }
 
+NoiseSource NoiseSource::restarted() const {
+  return shared_ != nullptr ? per_batch(*shared_) : per_image(rng_, seeds_);
+}
+
 void NoiseSource::check_seeds(at::IntArrayRef shape_BCHW) const {
   if (shape_BCHW.empty() || static_cast<size_t>(shape_BCHW[0]) != seeds_.size()) {
     fail("noise for a batch of shape {} was asked of {} seeds; give one seed for each picture",

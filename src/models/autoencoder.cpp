@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <easel/base/error.h>
 
@@ -175,24 +176,30 @@ Autoencoder::Autoencoder(const AutoencoderConfig& config)
       quant_conv_(2 * config.z_channels, 2 * config.embed_dim, 1),
       post_quant_conv_(config.embed_dim, config.z_channels, 1) {}
 
-Posterior Autoencoder::encode(const Tensor& x_BCHW) const {
+Posterior Autoencoder::encode(const Tensor& x_BCHW, int64_t strip_rows) const {
   const int64_t factor = config_.downsampling();
   if (x_BCHW.dim() != 4 || x_BCHW.size(1) != config_.in_channels || x_BCHW.size(2) < 1 ||
       x_BCHW.size(3) < 1 || x_BCHW.size(2) % factor != 0 || x_BCHW.size(3) % factor != 0) {
     fail("autoencoder: the pictures have shape {}; expected [B, {}, H, W], H and W multiples of {}",
          shape_text(x_BCHW.sizes()), config_.in_channels, factor);
   }
-  const auto moments = quant_conv_.forward(encoder_.forward(x_BCHW)).contiguous().chunk(2, 1);
+  const at::AutoGradMode gradients(strip_rows == 0 && at::GradMode::is_enabled());
+  const Tensor h =
+      strip_rows > 0 ? encoder_.forward_in_strips(x_BCHW, strip_rows) : encoder_.forward(x_BCHW);
+  const auto moments = quant_conv_.forward(h).contiguous().chunk(2, 1);
   return {moments[0], moments[1].clamp(-30.0, 20.0)};
 }
 
-Tensor Autoencoder::decode(const Tensor& z_BCHW) const {
+Tensor Autoencoder::decode(const Tensor& z_BCHW, int64_t strip_rows) const {
   if (z_BCHW.dim() != 4 || z_BCHW.size(1) != config_.embed_dim || z_BCHW.size(2) < 1 ||
       z_BCHW.size(3) < 1) {
     fail("autoencoder: the latents have shape {}; expected [B, {}, h, w]",
          shape_text(z_BCHW.sizes()), config_.embed_dim);
   }
-  return decoder_.forward(post_quant_conv_.forward(z_BCHW)).contiguous();
+  const at::AutoGradMode gradients(strip_rows == 0 && at::GradMode::is_enabled());
+  const Tensor h = post_quant_conv_.forward(z_BCHW);
+  return (strip_rows > 0 ? decoder_.forward_in_strips(h, strip_rows) : decoder_.forward(h))
+      .contiguous();
 }
 
 }  // namespace easel

@@ -2,10 +2,33 @@
 
 #include <ATen/ATen.h>
 
+#include <easel/nn/circular_padding.h>
 #include <easel/ops/linear.h>
 #include <easel/ops/normalization.h>
 
 namespace easel::nn {
+namespace {
+
+// Of a size that stays, the convolution pads once more, as the operators made for that do it best,
+// and what that spoilt is cut off.
+Tensor circular_conv2d(const Conv2d& conv, const Tensor& x_BCHW) {
+  const int64_t padding = conv.padding;
+  if (conv.stride > 1 || conv.weight.size(2) != 2 * padding + 1) {
+    const Tensor x = pad_rows(pad_columns(x_BCHW, padding), padding);
+    return ops::conv2d(x, conv.weight, conv.bias, conv.stride, 0);
+  }
+  Tensor x = x_BCHW;
+  if (CircularPadding::is_horizontal()) x = pad_columns(x, padding);
+  if (CircularPadding::is_vertical()) x = pad_rows(x, padding);
+  x = ops::conv2d(x, conv.weight, conv.bias, 1, padding);
+  const auto middle = [](const Tensor& y, int64_t dim, int64_t size) {
+    return y.narrow(dim, (y.size(dim) - size) / 2, size);
+  };
+  return middle(middle(x, 3, x_BCHW.size(3)), 2, x_BCHW.size(2))
+      .contiguous(x.suggest_memory_format());
+}
+
+}  // namespace
 
 Linear::Linear(int64_t in, int64_t out, bool with_bias) : weight(parameter({out, in})) {
   if (with_bias) bias = parameter({out});
@@ -20,6 +43,9 @@ Conv2d::Conv2d(int64_t in, int64_t out, int64_t kernel, int64_t stride_, int64_t
 }
 
 Tensor Conv2d::forward(const Tensor& x_BCHW) const {
+  if (padding > 0 && (CircularPadding::is_horizontal() || CircularPadding::is_vertical())) {
+    return circular_conv2d(*this, x_BCHW);
+  }
   return ops::conv2d(x_BCHW, weight, bias, stride, padding);
 }
 

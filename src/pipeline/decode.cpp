@@ -8,6 +8,8 @@
 #include <easel/base/error.h>
 #include <easel/nn/module.h>
 
+#include "autoencoder_memory.h"
+
 namespace easel {
 namespace {
 
@@ -41,15 +43,21 @@ Tensor from_image(const Image& image) {
   return bytes_HWC.permute({2, 0, 1}).unsqueeze(0).to(at::kFloat).div(255).mul_(2).sub_(1);
 }
 
-Posterior encode_pictures(const StableDiffusion& model, const Tensor& x_BCHW, const Log& log) {
+Posterior encode_pictures(const StableDiffusion& model, const Tensor& x_BCHW, const Log& log,
+                          VaeTiling tiling) {
   const c10::InferenceMode inference;
   const Tensor x = x_BCHW.to(model.device);
-  Posterior posterior = model.autoencoder.encode(x.to(model.dtype));
+  const auto encode = [&](const Autoencoder& autoencoder, at::ScalarType dtype) {
+    const AutoencoderMemory memory(autoencoder.config(), x.sizes(), dtype, model.device);
+    return memory.run(tiling, log,
+                      [&](int64_t strip) { return autoencoder.encode(x.to(dtype), strip); });
+  };
+  Posterior posterior = encode(model.autoencoder, model.dtype);
   if (model.dtype != at::kFloat && !all_finite(posterior.mean_BCHW)) {
     say(log, LogLevel::Warning,
         fmt::format("the autoencoder overflowed in {}: encoding in float32",
                     dtype_name(model.dtype)));
-    posterior = in_float32(model.autoencoder).encode(x);
+    posterior = encode(in_float32(model.autoencoder), at::kFloat);
   }
   if (!all_finite(posterior.mean_BCHW)) {
     fail("the autoencoder gave NaN or infinity for the picture; its weights may be damaged");
@@ -59,7 +67,7 @@ Posterior encode_pictures(const StableDiffusion& model, const Tensor& x_BCHW, co
 }
 
 std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& latents_BCHW,
-                                  PixelRounding rounding, const Log& log) {
+                                  PixelRounding rounding, const Log& log, VaeTiling tiling) {
   const c10::InferenceMode inference;
   const Tensor z_BCHW = latents_BCHW.to(model.device, at::kFloat).div(model.config.scale_factor);
   if (!all_finite(z_BCHW)) {
@@ -68,19 +76,27 @@ std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& la
              ? "the model's weights may be damaged (see easel-checkpoint verify)"
              : "use float32 (--precision full)");
   }
+  const int64_t factor = model.config.autoencoder.downsampling();
+  const auto decode = [&](const Autoencoder& autoencoder, const Tensor& z_1CHW) {
+    const AutoencoderMemory memory(autoencoder.config(),
+                                   {1, 3, z_1CHW.size(2) * factor, z_1CHW.size(3) * factor},
+                                   z_1CHW.scalar_type(), model.device);
+    return memory.run(tiling, log,
+                      [&](int64_t strip) { return autoencoder.decode(z_1CHW, strip); });
+  };
   std::optional<Autoencoder> exact;  // made when the first picture needs it
   std::vector<Image> images;
   for (int64_t k = 0; k < z_BCHW.size(0); ++k) {
     const Tensor z_1CHW = z_BCHW.narrow(0, k, 1);
     Tensor x_1CHW;
-    if (!exact) x_1CHW = model.autoencoder.decode(z_1CHW.to(model.dtype));
+    if (!exact) x_1CHW = decode(model.autoencoder, z_1CHW.to(model.dtype));
     if (!exact && model.dtype != at::kFloat && !all_finite(x_1CHW)) {
       say(log, LogLevel::Warning,
           fmt::format("the autoencoder overflowed in {}: decoding in float32",
                       dtype_name(model.dtype)));
       exact.emplace(in_float32(model.autoencoder));
     }
-    if (exact) x_1CHW = exact->decode(z_1CHW);
+    if (exact) x_1CHW = decode(*exact, z_1CHW);
     if (!all_finite(x_1CHW))
       fail("the autoencoder gave NaN or infinity; its weights may be damaged");
     images.push_back(to_image(x_1CHW[0], rounding));

@@ -23,9 +23,23 @@ struct BatchStart {
   Tensor kept_BCHW;
 };
 
+// The final latents of a batch, scaled, float32 on the CPU.
+Tensor sample_batch(const StableDiffusion& model, const std::vector<std::string>& prompts,
+                    const PictureSettings& settings, const BatchStart& batch, NoiseSource& noise,
+                    const Progress& progress);
+
+// The same with their pictures.
 Txt2ImgResult draw_batch(const StableDiffusion& model, const std::vector<std::string>& prompts,
                          const PictureSettings& settings, const BatchStart& batch,
                          NoiseSource& noise, const Progress& progress);
+
+// The second pass of the request's hires settings, from the latents of the first.
+Txt2ImgResult draw_second_pass(const StableDiffusion& model, const Txt2ImgRequest& request,
+                               const Tensor& latents_BCHW, NoiseSource& noise,
+                               const Progress& progress);
+// Its settings: the size, and the steps of which it runs the last.
+PictureSettings second_pass_settings(const StableDiffusion& model, const PictureSettings& settings,
+                                     const HiresSettings& hires);
 
 // Throws Error (Usage) where there is no prompt, or the noise given is not of the latents' shape.
 void check_batch(const std::vector<std::string>& prompts, const Tensor& noise_BCHW,

@@ -8,6 +8,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <easel/base/error.h>
+#include <easel/nn/circular_padding.h>
 #include <easel/pipeline/decode.h>
 
 #include "draw_batch.h"
@@ -44,11 +45,11 @@ Tensor from_mask(const Image& mask) {
 // what the mask leaves of the picture (CompVis's and Runway's LatentInpaintDiffusion). Without a
 // mask all of the picture is repainted.
 Tensor hybrid_concat(const StableDiffusion& model, const Tensor& x_1CHW, const Tensor& mask_11HW,
-                     at::IntArrayRef latent_size, const Log& log) {
+                     at::IntArrayRef latent_size, VaeTiling tiling, const Log& log) {
   const Tensor hole_11HW = mask_11HW.defined() ? mask_11HW.ge(0.5).to(at::kFloat)
                                                : at::ones_like(x_1CHW.narrow(1, 0, 1));
-  const Tensor seen_1CHW =
-      encode_pictures(model, x_1CHW * (1 - hole_11HW), log).mean_BCHW * model.config.scale_factor;
+  const Tensor seen_1CHW = encode_pictures(model, x_1CHW * (1 - hole_11HW), log, tiling).mean_BCHW *
+                           model.config.scale_factor;
   const Tensor small_11HW = at::upsample_nearest2d(hole_11HW, latent_size);
   return at::cat({small_11HW.to(seen_1CHW.device()), seen_1CHW}, 1);
 }
@@ -74,37 +75,48 @@ Tensor picture_latents(const StableDiffusion& model, const Img2ImgRequest& reque
 
 double unit_variance_scale(double sigma) { return std::sqrt(1 + sigma * sigma); }
 
+bool follows_compvis(const SamplerInfo& sampler) {
+  return sampler.default_spacing == "compvis" || sampler.default_spacing == "dpm_solver";
+}
+
 void keep_last(SigmaPlan& plan, int64_t steps) {
   plan.sigmas.erase(plan.sigmas.begin(), plan.sigmas.end() - 1 - steps);
 }
 
 }  // namespace
 
-StartLevel cut_plan(SigmaPlan& plan, const SamplerInfo& sampler, double strength, int64_t steps) {
+StartLevel keep_steps(SigmaPlan& plan, const SamplerInfo& sampler, int64_t count) {
   const int64_t num = plan.steps();
-  const auto count = [strength](int64_t all) {
-    return static_cast<int64_t>(strength * static_cast<double>(all));
-  };
   if (sampler.name == "ddim") {
-    const int64_t t_enc = std::min(count(steps), num - 1);
+    const int64_t t_enc = std::min(count, num - 1);
     const double noise_sigma = plan.sigmas[static_cast<size_t>(num - 1 - t_enc)];
     keep_last(plan, t_enc);
     if (t_enc == 0) return {.noise_sigma = 0, .scale = 1 / plan.final_scale};
     return {.noise_sigma = noise_sigma,
             .scale = unit_variance_scale(plan.sigmas.front()) / unit_variance_scale(noise_sigma)};
   }
-  if (sampler.default_spacing == "compvis" || sampler.default_spacing == "dpm_solver") {
-    keep_last(plan, std::min(count(steps), num));
+  if (follows_compvis(sampler)) {
+    keep_last(plan, std::min(count, num));
     if (plan.steps() == 0) return {.noise_sigma = 0, .scale = 1 / plan.final_scale};
     return {.noise_sigma = plan.sigmas.front(), .scale = 1};
   }
-  const auto t_enc = static_cast<int64_t>(std::min(strength, 0.999) * static_cast<double>(num));
-  keep_last(plan, std::clamp(t_enc + 1, std::min(sampler.min_steps, num), num));
+  keep_last(plan, std::clamp(count, std::min(sampler.min_steps, num), num));
   return {.noise_sigma = plan.sigmas.front(), .scale = 1};
 }
 
-EncodedCanvas encode_canvas(const StableDiffusion& model, Canvas canvas, const Log& log) {
+StartLevel cut_plan(SigmaPlan& plan, const SamplerInfo& sampler, double strength, int64_t steps) {
+  if (sampler.name == "ddim" || follows_compvis(sampler)) {
+    return keep_steps(plan, sampler, static_cast<int64_t>(strength * static_cast<double>(steps)));
+  }
+  const double most = std::min(strength, 0.999);
+  return keep_steps(plan, sampler,
+                    static_cast<int64_t>(most * static_cast<double>(plan.steps())) + 1);
+}
+
+EncodedCanvas encode_canvas(const StableDiffusion& model, Canvas canvas, const Log& log,
+                            const PictureSettings& settings) {
   check_model_kind(model.config);
+  const nn::CircularPadding padding(settings.seamless.x, settings.seamless.y);
   PictureSettings size;
   size.width = canvas.picture.width;
   size.height = canvas.picture.height;
@@ -115,10 +127,10 @@ EncodedCanvas encode_canvas(const StableDiffusion& model, Canvas canvas, const L
     Tensor mask_11HW;
     if (!canvas.mask.pixels.empty()) mask_11HW = from_mask(canvas.mask);
     EncodedCanvas encoded;
-    encoded.posterior_1CHW = encode_pictures(model, x_1CHW, log);
+    encoded.posterior_1CHW = encode_pictures(model, x_1CHW, log, settings.vae_tiling);
     if (takes_mask(model.config)) {
-      encoded.concat_1CHW =
-          hybrid_concat(model, x_1CHW, mask_11HW, at::IntArrayRef(shape).slice(2), log);
+      encoded.concat_1CHW = hybrid_concat(model, x_1CHW, mask_11HW, at::IntArrayRef(shape).slice(2),
+                                          settings.vae_tiling, log);
     } else if (mask_11HW.defined()) {
       encoded.keep_11HW =
           keep_of(mask_11HW, model.config.autoencoder.downsampling()).to(model.device);
@@ -144,6 +156,7 @@ Txt2ImgResult img2img(const StableDiffusion& model, const Img2ImgRequest& reques
                settings.height);
   }
   const c10::InferenceMode inference;
+  const nn::CircularPadding padding(settings.seamless.x, settings.seamless.y);
   return with_plain_errors("use a smaller size, smaller batches (--n_samples), or float16", [&] {
     const Tensor z_BCHW = picture_latents(model, request, shape, noise);
     const auto start = [&](SigmaPlan& plan) {

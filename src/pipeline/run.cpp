@@ -201,16 +201,39 @@ bool is_withheld(const RunRequest& request, const Image& image) {
   return request.safety_checker && safety_scores(*request.safety_checker, image).unsafe();
 }
 
+// The upscaler models of a run; the same file is opened once.
+class RunUpscalers {
+ public:
+  RunUpscalers(const StableDiffusion& model, const RunRequest& request) : request_(request) {
+    const auto open = [&](const std::filesystem::path& path) {
+      return open_upscaler(path, model.device.str(), dtype_name(model.dtype));
+    };
+    if (!request.upscale.empty()) drawn_ = open(request.upscale);
+    if (!request.hires || is_hires_upscaler(request.hires->upscaler)) return;
+    hires_ = request.upscale == request.hires->upscaler ? drawn_ : open(request.hires->upscaler);
+  }
+
+  const Upscaler* hires() const { return hires_.get(); }
+
+  Image finished(Image image) const {
+    return drawn_ ? upscale(*drawn_, image, request_.upscale_tile) : std::move(image);
+  }
+
+ private:
+  const RunRequest& request_;
+  std::shared_ptr<const Upscaler> drawn_, hires_;
+};
+
 // What the batches of a run start from: nothing, or the picture, encoded once.
 class RunStart {
  public:
-  RunStart(const StableDiffusion& model, const RunRequest& request, RunNoise& noise,
-           const std::vector<int64_t>& first_shape_BCHW, const Log& log)
-      : request_(request) {
+  RunStart(const StableDiffusion& model, const RunRequest& request, const Upscaler* hires,
+           RunNoise& noise, const std::vector<int64_t>& first_shape_BCHW, const Log& log)
+      : request_(request), hires_(hires) {
     if (!request.init) return;
     posterior_noise_ = noise.posterior(first_shape_BCHW);
-    canvas_ =
-        std::make_shared<const EncodedCanvas>(encode_canvas(model, request.init->canvas, log));
+    canvas_ = std::make_shared<const EncodedCanvas>(
+        encode_canvas(model, request.init->canvas, log, request.settings));
   }
 
   Txt2ImgResult draw(const StableDiffusion& model, const std::vector<std::string>& prompts,
@@ -219,7 +242,10 @@ class RunStart {
     if (!canvas_) {
       const Txt2ImgRequest batch{.prompts = prompts,
                                  .settings = request_.settings,
-                                 .initial_noise_BCHW = std::move(initial_noise_BCHW)};
+                                 .initial_noise_BCHW = std::move(initial_noise_BCHW),
+                                 .hires = request_.hires,
+                                 .upscaler = hires_,
+                                 .upscale_tile = request_.upscale_tile};
       return txt2img(model, batch, noise, progress);
     }
     Img2ImgRequest batch{.prompts = prompts,
@@ -238,6 +264,7 @@ class RunStart {
 
  private:
   const RunRequest& request_;
+  const Upscaler* hires_;
   std::shared_ptr<const EncodedCanvas> canvas_;
   Tensor posterior_noise_;
 };
@@ -247,6 +274,14 @@ class RunStart {
 void check(const RunRequest& request) {
   check(request.settings);
   if (request.init) check_strength(request.init->strength);
+  if (request.hires) {
+    check(*request.hires);
+    if (request.init) fail_usage("a hires pass follows txt2img; img2img has none");
+  }
+  check_upscale_tile(request.upscale_tile);
+  if (!request.upscale.empty() && !std::filesystem::is_regular_file(request.upscale)) {
+    fail_usage("--upscale {}: there is no such file", request.upscale.string());
+  }
   rng_from_name(request.rng);
   if (request.batches.empty()) fail_usage("there is nothing to draw: no prompts");
   std::set<std::string> prompts;
@@ -283,7 +318,9 @@ void run_pictures(const StableDiffusion& model, const RunRequest& request,
     return latent_shape(model, request.settings, static_cast<int64_t>(prompts.size()));
   };
   RunNoise noise(request, batch_shape(request.batches.front()));
-  const RunStart start(model, request, noise, batch_shape(request.batches.front()), callbacks.log);
+  const RunUpscalers upscalers(model, request);
+  const RunStart start(model, request, upscalers.hires(), noise,
+                       batch_shape(request.batches.front()), callbacks.log);
   LoraFinder finder(request.lora_folders);
   RunModel adapting(model, callbacks.log);
   RunPreview preview(model, callbacks);
@@ -308,8 +345,8 @@ void run_pictures(const StableDiffusion& model, const RunRequest& request,
     if (!request.save_latents.empty()) latents.push_back(result.latents_BCHW);
     for (size_t k = 0; k < prompts.size(); ++k, ++number) {
       if (!callbacks.on_picture) continue;
-      Image& image = result.images[k];
-      const bool withheld = is_withheld(request, image);
+      const bool withheld = is_withheld(request, result.images[k]);
+      Image image = upscalers.finished(std::move(result.images[k]));
       if (withheld) std::fill(image.pixels.begin(), image.pixels.end(), uint8_t{0});
       const bool own_seed = request.seeding == Seeding::Image;
       callbacks.on_picture({.image = std::move(image),

@@ -1,5 +1,6 @@
 #include "easel/pipeline/settings.h"
 
+#include <algorithm>
 #include <array>
 
 #include <easel/base/error.h>
@@ -34,6 +35,13 @@ PixelRounding pixel_rounding_from_name(std::string_view name) {
   if (name == names[0]) return PixelRounding::Truncate;
   if (name == names[1]) return PixelRounding::Nearest;
   throw Error(unknown_name("pixel rounding", name, names), ErrorKind::Usage);
+}
+
+VaeTiling vae_tiling_from_name(std::string_view name) {
+  constexpr std::array<std::string_view, 3> names = {"auto", "on", "off"};
+  const auto* found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) throw Error(unknown_name("tiling", name, names), ErrorKind::Usage);
+  return static_cast<VaeTiling>(found - names.begin());
 }
 
 void check(const PictureSettings& settings) {

@@ -3,6 +3,7 @@
 
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <c10/util/Exception.h>
@@ -10,6 +11,13 @@
 #include <easel/base/error.h>
 
 namespace easel {
+
+// Of the GPU's memory, or of the CPU's where the system refuses it.
+inline bool is_out_of_memory(const c10::Error& error) {
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         std::string_view(error.what_without_backtrace()).find("allocate memory") !=
+             std::string_view::npos;
+}
 
 // Calls `work`; `hint` says what the user can do where memory runs out.
 template <class Work>
@@ -25,7 +33,7 @@ decltype(auto) with_plain_errors(std::string_view hint, Work&& work) {
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     const std::string first = printable(text.substr(0, text.find('\n')), 300);
-    if (text.find("allocate memory") != std::string::npos) {
+    if (is_out_of_memory(error)) {
       fail("out of memory; {} ({})", hint, first);
     }
     fail("LibTorch: {}", first);

@@ -7,6 +7,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <easel/base/error.h>
+#include <easel/nn/circular_padding.h>
 #include <easel/pipeline/decode.h>
 #include <easel/pipeline/network.h>
 #include <easel/pipeline/prompt_context.h>
@@ -94,9 +95,9 @@ Tensor sample(const SamplerInfo& sampler, const Denoiser& denoiser, Tensor x_BCH
 
 }  // namespace
 
-Txt2ImgResult draw_batch(const StableDiffusion& model, const std::vector<std::string>& prompts,
-                         const PictureSettings& settings, const BatchStart& batch,
-                         NoiseSource& noise, const Progress& progress) {
+Tensor sample_batch(const StableDiffusion& model, const std::vector<std::string>& prompts,
+                    const PictureSettings& settings, const BatchStart& batch, NoiseSource& noise,
+                    const Progress& progress) {
   const c10::InferenceMode inference;
   const SamplerInfo& sampler = find_sampler(settings.sampler);
   const SamplerNames names = resolved_sampler(settings);
@@ -134,10 +135,16 @@ Txt2ImgResult draw_batch(const StableDiffusion& model, const std::vector<std::st
   say(progress.log, LogLevel::Debug,
       fmt::format("sampling: {:.3f} s, {:.3f} s a step", sampling_seconds,
                   sampling_seconds / static_cast<double>(std::max<int64_t>(plan.steps(), 1))));
+  return latents_BCHW;
+}
 
+Txt2ImgResult draw_batch(const StableDiffusion& model, const std::vector<std::string>& prompts,
+                         const PictureSettings& settings, const BatchStart& batch,
+                         NoiseSource& noise, const Progress& progress) {
+  const Tensor latents_BCHW = sample_batch(model, prompts, settings, batch, noise, progress);
   const auto decode_start = Clock::now();
-  std::vector<Image> images =
-      decode_latents(model, latents_BCHW, settings.pixel_rounding, progress.log);
+  std::vector<Image> images = decode_latents(model, latents_BCHW, settings.pixel_rounding,
+                                             progress.log, settings.vae_tiling);
   say(progress.log, LogLevel::Debug,
       fmt::format("decoding: {:.3f} s", seconds_since(decode_start)));
   return {.images = std::move(images), .latents_BCHW = latents_BCHW};
@@ -180,7 +187,22 @@ Txt2ImgResult txt2img(const StableDiffusion& model, const Txt2ImgRequest& reques
     return x_T.to(model.device, at::kFloat).mul(plan.initial_scale);
   };
   const BatchStart batch{.start = start, .concat_1CHW = {}, .keep_11HW = {}, .kept_BCHW = {}};
+  const Seamless& seamless = request.settings.seamless;
+  const nn::CircularPadding padding(seamless.x, seamless.y);
+  if (request.hires) {
+    check(*request.hires);
+    if (!is_hires_upscaler(request.hires->upscaler) && request.upscaler == nullptr) {
+      fail_usage("the hires upscaler {} is to be opened by who asks for it",
+                 request.hires->upscaler);
+    }
+    latent_shape(model, second_pass_settings(model, request.settings, *request.hires), shape[0]);
+  }
   return with_plain_errors("use a smaller size, smaller batches (--n_samples), or float16", [&] {
+    if (request.hires) {
+      const Tensor latents_BCHW =
+          sample_batch(model, request.prompts, request.settings, batch, noise, progress);
+      return draw_second_pass(model, request, latents_BCHW, noise, progress);
+    }
     return draw_batch(model, request.prompts, request.settings, batch, noise, progress);
   });
 }

@@ -68,7 +68,9 @@ TEST_F(SavedPictures, OfA1111) {
   const auto made = changes(
       "a cat\nNegative prompt: dog\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Automatic, CFG "
       "scale: "
-      "7, Seed: 9, Size: 512x768, Clip skip: 2, Hires upscale: 2");
+      "7, Seed: 9, Size: 512x768, Clip skip: 2, Denoising strength: 0.6, Tiling: "
+      "True, Hires upscale: 2, Hires upscaler: Latent (bicubic antialiased), Hires steps: 9, "
+      "Variation seed: 3");
   EXPECT_EQ(made, (Map{{"prompt", "a cat"},
                        {"negative-prompt", "dog"},
                        {"steps", "20"},
@@ -79,9 +81,14 @@ TEST_F(SavedPictures, OfA1111) {
                        {"W", "512"},
                        {"H", "768"},
                        {"clip-skip", "2"},
+                       {"hires-scale", "2"},
+                       {"hires-steps", "9"},
+                       {"hires-strength", "0.6"},
+                       {"hires-upscaler", "latent-bicubic-antialiased"},
+                       {"tiling", "true"},
                        {"rng", "cuda"}}));
   EXPECT_EQ(read_saved_settings(folder_ / "x.png").left_out,
-            std::vector<std::string>{"Hires upscale"});
+            std::vector<std::string>{"Variation seed"});
 }
 
 TEST_F(SavedPictures, OfStableDiffusionCpp) {

@@ -124,6 +124,13 @@ TEST_P(CpuKernels, GroupNorm) {
     expect_same([&] { return ops::group_norm(x, groups, weight, bias, 1e-5); }, 1e-5, what);
     expect_same([&] { return ops::group_norm_silu(x, groups, weight, bias, 1e-5); }, 1e-5,
                 what + ", silu");
+    expect_same([&] { return ops::channel_sums(x); }, 1e-6, what + ", sums");
+    const Tensor sums = ops::channel_sums(x);
+    expect_same(
+        [&] {
+          return ops::group_norm_rows(x, sums, height * width, groups, weight, bias, 1e-5, true);
+        },
+        1e-5, what + ", by its sums");
   }
 }
 

@@ -52,6 +52,27 @@ TEST(Normalization, OfLargeHalfPrecisionValuesStaysFinite) {
                                               zero.to(at::kDouble), 1e-5));
 }
 
+TEST(Normalization, OfRowsWithTheSumsOfAllOfThemIsThatOfTheWhole) {
+  const Tensor x = random({2, 64, 7, 5}, 1) * 3 + 2;
+  const Tensor weight = random({64}, 2);
+  const Tensor bias = random({64}, 3);
+  for (const at::ScalarType dtype : {at::kDouble, at::kFloat, at::kHalf}) {
+    for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+      const Tensor map = x.to(dtype).contiguous(format);
+      const Tensor sums =
+          ops::channel_sums(map.narrow(2, 0, 3)) + ops::channel_sums(map.narrow(2, 3, 4));
+      for (const bool silu : {false, true}) {
+        const Tensor rows = ops::group_norm_rows(map.narrow(2, 2, 4), sums, 35, 32,
+                                                 weight.to(dtype), bias.to(dtype), 1e-2, silu);
+        EXPECT_EQ(rows.scalar_type(), dtype);
+        Tensor want = group_norm_by_definition(x, 32, weight, bias, 1e-2);
+        if (silu) want = want * at::sigmoid(want);
+        test::expect_close(rows, want.narrow(2, 2, 4), dtype_name(dtype));
+      }
+    }
+  }
+}
+
 TEST(Normalization, LayerNormFollowsItsDefinition) {
   const Tensor x = random({2, 5, 48}, 1) * 4 - 1;
   const Tensor weight = random({48}, 2);

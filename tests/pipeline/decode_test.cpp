@@ -4,6 +4,7 @@
 
 #include <easel/base/error.h>
 
+#include "tests/support/compare.h"
 #include "tests/support/tiny_model.h"
 
 namespace easel {
@@ -59,6 +60,24 @@ TEST(DecodeLatents, DecodesAgainInFloat32WhereHalfOverflows) {
     }
     EXPECT_LE(difference, 12);  // the weights themselves were rounded to float16
   }
+}
+
+TEST(DecodeLatents, InStripsGivesTheSamePictures) {
+  const StableDiffusion model = test::tiny_model(EASEL_CLIP_VOCABULARY);
+  const Tensor latents = test::hashed_tensor("latents", {1, 4, 9, 3});
+  const auto decode = [&](VaeTiling tiling) {
+    return decode_latents(model, latents, PixelRounding::Nearest, {}, tiling)[0];
+  };
+  const Image whole = decode(VaeTiling::Off);
+  const Image strips = decode(VaeTiling::On);
+  int worst = 0;
+  for (size_t i = 0; i < whole.pixels.size(); ++i) {
+    worst = std::max(worst, std::abs(whole.pixels[i] - strips.pixels[i]));
+  }
+  EXPECT_LE(worst, 1);
+  const Tensor x = from_image(whole);
+  test::expect_close(encode_pictures(model, x, {}, VaeTiling::On).mean_BCHW,
+                     encode_pictures(model, x, {}, VaeTiling::Off).mean_BCHW, 1e-5);
 }
 
 TEST(DecodeLatents, RefusesLatentsThatAreNotFinite) {

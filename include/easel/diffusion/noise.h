@@ -75,6 +75,10 @@ class NoiseSource {
   // CompVis run does. The stream is the caller's and must outlive the source.
   static NoiseSource per_batch(NormalStream& stream);
 
+  // For another pass over the same pictures, as A1111's webui starts one: with per_image the
+  // streams from their seeds on again, with per_batch the stream as it stands.
+  NoiseSource restarted() const;
+
   // The next noise for a batch of this shape, float32 on the CPU. With per_image, shape_BCHW[0]
   // must be the number of seeds.
   Tensor draw(at::IntArrayRef shape_BCHW);

@@ -12,13 +12,17 @@
 namespace easel {
 
 // Decodes scaled latents [B, C, h, w] picture by picture, which bounds the memory. Where half
-// precision overflows, that picture is decoded again in float32 and the log says so.
+// precision overflows, that picture is decoded again in float32 and the log says so, as it does
+// where memory is short.
 std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& latents_BCHW,
-                                  PixelRounding rounding, const Log& log = {});
+                                  PixelRounding rounding, const Log& log = {},
+                                  VaeTiling tiling = VaeTiling::Auto);
 
 // The unscaled posterior of pictures [B, 3, H, W] in [-1, 1], float32 on the model's device. Where
-// half precision overflows, they are encoded again in float32 and the log says so.
-Posterior encode_pictures(const StableDiffusion& model, const Tensor& x_BCHW, const Log& log = {});
+// half precision overflows, they are encoded again in float32 and the log says so, as it does where
+// memory is short.
+Posterior encode_pictures(const StableDiffusion& model, const Tensor& x_BCHW, const Log& log = {},
+                          VaeTiling tiling = VaeTiling::Auto);
 
 // An RGB picture as values in [-1, 1], [1, 3, H, W], float32 on the CPU.
 Tensor from_image(const Image& image);

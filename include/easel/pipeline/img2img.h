@@ -26,8 +26,9 @@ struct EncodedCanvas {
 };
 
 // Throws Error (Usage) where the model takes neither a prompt alone nor a mask beside it, or cannot
-// draw the canvas's size.
-EncodedCanvas encode_canvas(const StableDiffusion& model, Canvas canvas, const Log& log = {});
+// draw the canvas's size. Of the settings it takes `seamless` and `vae_tiling`.
+EncodedCanvas encode_canvas(const StableDiffusion& model, Canvas canvas, const Log& log = {},
+                            const PictureSettings& settings = {});
 
 struct Img2ImgRequest {
   std::vector<std::string> prompts;  // one per picture
@@ -60,5 +61,8 @@ struct StartLevel {
 //
 // `steps` is the number asked for, which CompVis's plans may exceed.
 StartLevel cut_plan(SigmaPlan& plan, const SamplerInfo& sampler, double strength, int64_t steps);
+
+// The same where it is known how many steps are to be run, as far as the sampler can.
+StartLevel keep_steps(SigmaPlan& plan, const SamplerInfo& sampler, int64_t count);
 
 }  // namespace easel

@@ -14,10 +14,12 @@
 #include <easel/checkpoint/lora_choice.h>
 #include <easel/io/image.h>
 #include <easel/pipeline/canvas.h>
+#include <easel/pipeline/hires.h>
 #include <easel/pipeline/init_settings.h>
 #include <easel/pipeline/open_model.h>
 #include <easel/pipeline/safety_checker.h>
 #include <easel/pipeline/settings.h>
+#include <easel/pipeline/upscale.h>
 
 namespace easel {
 
@@ -34,8 +36,11 @@ struct RunInit {
 struct RunRequest {
   std::vector<std::vector<std::string>> batches;  // the prompts of each batch, one per picture
   PictureSettings settings;
-  std::optional<RunInit> init;      // nothing: txt2img
-  std::vector<LoraChoice> loras{};  // for every picture, before those that its prompt names
+  std::optional<RunInit> init;           // nothing: txt2img
+  std::optional<HiresSettings> hires{};  // for txt2img: a second, larger pass
+  std::filesystem::path upscale{};       // an upscaler model for the drawn pictures; may be empty
+  int64_t upscale_tile = kUpscaleTile;   // of all upscaler models; see upscale()
+  std::vector<LoraChoice> loras{};       // for every picture, before those that its prompt names
   std::vector<std::filesystem::path> lora_folders{};  // where <lora:NAME:WEIGHT> is looked for
   uint64_t seed = 42;        // picture k of the run has seed + k; Seeding::Batch: of the one stream
   std::string rng = "cuda";  // a name of Rng

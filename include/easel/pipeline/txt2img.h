@@ -1,6 +1,7 @@
 // From prompts to pictures: one batch.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,9 @@
 #include <easel/diffusion/noise.h>
 #include <easel/diffusion/sampler.h>
 #include <easel/io/image.h>
+#include <easel/pipeline/hires.h>
 #include <easel/pipeline/settings.h>
+#include <easel/pipeline/upscale.h>
 
 namespace easel {
 
@@ -18,6 +21,11 @@ struct Txt2ImgRequest {
   std::vector<std::string> prompts;  // one per picture
   PictureSettings settings;
   Tensor initial_noise_BCHW;  // x_T of unit variance; undefined: drawn from the noise source
+  // A second, larger pass. Where its upscaler is the path of a model, that model, which the caller
+  // has opened.
+  std::optional<HiresSettings> hires{};
+  const Upscaler* upscaler = nullptr;
+  int64_t upscale_tile = kUpscaleTile;
 };
 
 struct Txt2ImgResult {

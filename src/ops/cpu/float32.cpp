@@ -47,11 +47,14 @@ bool serves_winograd(const Tensor& x_BCHW, const Tensor& weight, const Tensor& b
          x_BCHW.size(2) >= kWinogradTile && x_BCHW.size(3) >= kWinogradTile;
 }
 
-bool serves_group_norm(const Tensor& x_BCHW, const Tensor& weight, const Tensor& bias) {
+bool serves_channels(const Tensor& x_BCHW) {
   return serves(x_BCHW) && x_BCHW.dim() == 4 && x_BCHW.size(1) % kChannelMultiple == 0 &&
-         x_BCHW.is_contiguous(at::MemoryFormat::ChannelsLast) && weight.defined() &&
-         is_parameter(weight) && bias.defined() && is_parameter(bias) &&
-         weight.numel() == x_BCHW.size(1) && bias.numel() == x_BCHW.size(1);
+         x_BCHW.is_contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+bool serves_group_norm(const Tensor& x_BCHW, const Tensor& weight, const Tensor& bias) {
+  return serves_channels(x_BCHW) && weight.defined() && is_parameter(weight) && bias.defined() &&
+         is_parameter(bias) && weight.numel() == x_BCHW.size(1) && bias.numel() == x_BCHW.size(1);
 }
 
 bool serves_geglu(const Tensor& x) {

@@ -22,9 +22,15 @@ bool serves_winograd(const Tensor& x_BCHW, const Tensor& weight, const Tensor& b
 Tensor winograd(const Tensor& x_BCHW, const Tensor& weight, const Tensor& bias);
 
 // x_BCHW with its channels last; so is the result.
+bool serves_channels(const Tensor& x_BCHW);
 bool serves_group_norm(const Tensor& x_BCHW, const Tensor& weight, const Tensor& bias);
 Tensor group_norm(const Tensor& x_BCHW, int64_t groups, const Tensor& weight, const Tensor& bias,
                   double eps, bool silu);
+// Its two halves: the sums of each channel's values and of their squares, [2, B, C] in float64, and
+// x * scale + shift by channel (contiguous [B, C]).
+Tensor channel_sums(const Tensor& x_BCHW);
+Tensor scale_channels(const Tensor& x_BCHW, const Tensor& scale_BC, const Tensor& shift_BC,
+                      bool silu);
 
 bool serves_geglu(const Tensor& x);
 Tensor geglu(const Tensor& x);
