@@ -1,7 +1,6 @@
 // easel-checkpoint: looks into checkpoints, checks, converts and fetches them.
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -13,6 +12,7 @@
 #include <easel/checkpoint/convert.h>
 #include <easel/checkpoint/inspect.h>
 
+#include "cli/about.h"
 #include "cli/arguments.h"
 #include "cli/fetch_command.h"
 #include "cli/find_model.h"
@@ -23,19 +23,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kHelp =
-    "Usage: easel-checkpoint inspect FILE [--json]\n"
-    "       easel-checkpoint verify FILE\n"
-    "       easel-checkpoint convert IN OUT [--layout LAYOUT] [--dtype TYPE] [--ema] [--force]\n"
-    "       easel-checkpoint fetch OWNER/NAME [FILE] [--revision REVISION] [--variant fp16]\n"
-    "Looks into checkpoints (.ckpt, .safetensors, diffusers folders), checks and converts them, "
-    "and\n"
-    "fetches them from the Hugging Face hub into its cache, where --model OWNER/NAME finds "
-    "them.\n\n"
-    "  easel-checkpoint fetch CompVis/stable-diffusion-v1-4\n"
-    "  easel-checkpoint inspect sd-v1-4.ckpt\n"
-    "  easel-checkpoint convert sd-v1-4.ckpt sd-v1-4.safetensors --dtype float16\n"
-    "  easel-checkpoint convert sd-v1-4.ckpt sd-v1-4-diffusers/\n";
+constexpr ProgramText kText{
+    .name = "easel-checkpoint",
+    .summary = "look into Stable Diffusion checkpoints, check, convert and fetch them",
+    .usage =
+        "easel-checkpoint inspect FILE [--json]\n"
+        "easel-checkpoint verify FILE\n"
+        "easel-checkpoint convert IN OUT [--layout LAYOUT] [--dtype TYPE] [--ema] [--force]\n"
+        "easel-checkpoint fetch OWNER/NAME [FILE] [--revision REVISION] [--variant fp16]",
+    .description =
+        "Looks into checkpoints (.ckpt, .safetensors, diffusers folders), checks and converts "
+        "them, and\nfetches them from the Hugging Face hub into its cache, where --model "
+        "OWNER/NAME finds them.",
+    .examples =
+        "easel-checkpoint fetch CompVis/stable-diffusion-v1-4\n"
+        "easel-checkpoint inspect sd-v1-4.ckpt\n"
+        "easel-checkpoint convert sd-v1-4.ckpt sd-v1-4.safetensors --dtype float16\n"
+        "easel-checkpoint convert sd-v1-4.ckpt sd-v1-4-diffusers/",
+    .commands = "inspect,verify,convert,fetch",
+    .takes_files = true};
 
 struct CheckpointOptions {
   bool json = false;
@@ -48,8 +54,7 @@ struct CheckpointOptions {
   std::string revision = "main";
   std::string variant;
   std::string progress = "auto";
-  bool help = false;
-  bool version = false;
+  AboutOptions about{};
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -95,9 +100,7 @@ struct CheckpointOptions {
                                    .help = "How to show it on the standard error.",
                                    .value = "STYLE",
                                    .choices = "auto,bar,lines,json,none"});
-    visit(self.help,
-          FieldInfo{.name = "help", .aliases = "h", .group = "anywhere", .help = "This text."});
-    visit(self.version, FieldInfo{.name = "version", .group = "anywhere", .help = "The version."});
+    AboutOptions::fields(self.about, visit, "anywhere");
   }
 };
 
@@ -122,11 +125,11 @@ ConvertOptions convert_options(const CheckpointOptions& options) {
 
 int run(const std::vector<std::string>& words, const CheckpointOptions& options) {
   const std::string command = words.empty() ? "" : words[0];
-  constexpr std::array<std::string_view, 4> kCommands{"inspect", "verify", "convert", "fetch"};
-  if (std::find(kCommands.begin(), kCommands.end(), command) == kCommands.end()) {
+  const std::vector<std::string_view> commands = split_list(kText.commands);
+  if (std::find(commands.begin(), commands.end(), command) == commands.end()) {
     fail_usage("{}; --help says more", command.empty()
                                            ? "expected a command: inspect, verify, convert, fetch"
-                                           : unknown_name("command", command, kCommands));
+                                           : unknown_name("command", command, commands));
   }
   if (command == "fetch") {
     if (words.size() != 2 && words.size() != 3) {
@@ -164,15 +167,12 @@ int main_program(std::span<const char* const> arguments) {
   const std::vector<Option> list = options_of(options);
   std::vector<std::string> words;
   parse_arguments(list, arguments, &words);
-  if (options.help) {
-    CheckpointOptions defaults;
-    print_stdout(std::string(kHelp) + help_text(options_of(defaults)));
-  } else if (options.version) {
-    print_stdout(fmt::format("easel-checkpoint {}\n", version()));
-  } else {
-    return run(words, options);
+  CheckpointOptions defaults;
+  if (const auto text = about(kText, options.about, options_of(defaults))) {
+    print_stdout(*text);
+    return 0;
   }
-  return 0;
+  return run(words, options);
 }
 
 }  // namespace

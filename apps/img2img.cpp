@@ -8,17 +8,22 @@
 namespace easel::cli {
 namespace {
 
-constexpr std::string_view kHelp =
-    "Usage: img2img --init-img FILE --prompt TEXT [options]\n"
-    "Changes a picture as a text says, with a Stable Diffusion v1 model: all of it, the part that\n"
-    "a mask shows white, or what is to be added to its sides.\n\n"
-    "  img2img --init-img sketch.png --prompt \"a castle, oil on canvas\" --strength 0.6\n"
-    "  img2img --init-img photo.jpg --W 512 --H 512 --prompt \"in winter\" -o winter.png\n"
-    "  img2img --init-img room.png --mask sofa.png --mask-blur 4 --prompt \"a red sofa\"\n"
-    "  img2img --init-img view.png --outpaint 128,128,0,0 --mask-blur 8 --prompt \"a valley\"\n\n"
-    "A photograph is turned as its EXIF data says; transparency is dropped. An inpainting "
-    "checkpoint\n"
-    "(nine input channels) needs --config configs/stable-diffusion/v1-inpainting-inference.yaml.\n";
+constexpr ProgramText kText{
+    .name = "img2img",
+    .summary = "change a picture as a text says with Stable Diffusion",
+    .usage = "img2img --init-img FILE --prompt TEXT [options]",
+    .description =
+        "Changes a picture as a text says, with a Stable Diffusion v1 model: all of it, the part "
+        "that\na mask shows white, or what is to be added to its sides.",
+    .examples =
+        "img2img --init-img sketch.png --prompt \"a castle, oil on canvas\" --strength 0.6\n"
+        "img2img --init-img photo.jpg --W 512 --H 512 --prompt \"in winter\" -o winter.png\n"
+        "img2img --init-img room.png --mask sofa.png --mask-blur 4 --prompt \"a red sofa\"\n"
+        "img2img --init-img view.png --outpaint 128,128,0,0 --mask-blur 8 --prompt \"a valley\"",
+    .notes =
+        "A photograph is turned as its EXIF data says; transparency is dropped. An inpainting "
+        "checkpoint\n(nine input channels) needs "
+        "--config configs/stable-diffusion/v1-inpainting-inference.yaml."};
 
 int draw_over(Img2ImgOptions& options, std::span<const Option> list, Given& given) {
   // The size is the picture's: a model's own is for pictures from nothing.
@@ -61,6 +66,5 @@ int draw_over(Img2ImgOptions& options, std::span<const Option> list, Given& give
 }  // namespace easel::cli
 
 int main(int argc, char** argv) {
-  return easel::cli::run_drawing_program("img2img", easel::cli::kHelp, argc, argv,
-                                         easel::cli::draw_over);
+  return easel::cli::run_drawing_program(easel::cli::kText, argc, argv, easel::cli::draw_over);
 }

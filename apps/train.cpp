@@ -14,6 +14,7 @@
 #include <easel/pipeline/open_model.h>
 #include <easel/train/run.h>
 
+#include "cli/about.h"
 #include "cli/arguments.h"
 #include "cli/interrupt.h"
 #include "cli/process_rank.h"
@@ -26,17 +27,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kHelp =
-    "Usage: easel-train --base CONFIG.yaml [key=value ...] [options]\n"
-    "       easel-train --resume DIR [key=value ...]\n"
-    "Trains what the config describes (CompVis's schema): an autoencoder, a text encoder, a "
-    "latent\n"
-    "diffusion model. Under torchrun, srun or mpirun the processes train together.\n\n"
-    "  easel-train --base configs/shapes/autoencoder.yaml --name first\n"
-    "  easel-train --base configs/shapes/diffusion.yaml data.params.batch_size=8\n"
-    "  easel-train --resume logs/2026-11-23T10-00-00_first lightning.trainer.max_steps=20000\n\n"
-    "The run's folder gets checkpoints/ (last, best), images/, metrics.jsonl and TensorBoard's\n"
-    "event files. Ctrl-C saves and ends; --resume goes on exactly where it stopped.\n";
+constexpr ProgramText kText{
+    .name = "easel-train",
+    .summary = "train Stable Diffusion models from a YAML config",
+    .usage =
+        "easel-train --base CONFIG.yaml [key=value ...] [options]\n"
+        "easel-train --resume DIR [key=value ...]",
+    .description =
+        "Trains what the config describes (CompVis's schema): an autoencoder, a text encoder, a "
+        "latent\ndiffusion model. Under torchrun, srun or mpirun the processes train together.",
+    .examples =
+        "easel-train --base configs/shapes/autoencoder.yaml --name first\n"
+        "easel-train --base configs/shapes/diffusion.yaml data.params.batch_size=8\n"
+        "easel-train --resume logs/2026-11-23T10-00-00_first lightning.trainer.max_steps=20000",
+    .notes =
+        "The run's folder gets checkpoints/ (last, best), images/, metrics.jsonl and "
+        "TensorBoard's\nevent files. Ctrl-C saves and ends; --resume goes on exactly where it "
+        "stopped.",
+    .takes_files = true};
 
 std::string default_name(const TrainOptions& options, const std::vector<std::string>& bases) {
   if (!options.name.empty()) return options.name;
@@ -130,15 +138,12 @@ int main_program(std::span<const char* const> arguments) {
   TrainOptions options;
   std::vector<std::string> words;
   const Given given = parse_arguments(options_of(options), arguments, &words);
-  if (options.help) {
-    TrainOptions defaults;
-    print_stdout(std::string(kHelp) + help_text(options_of(defaults)));
-  } else if (options.version) {
-    print_stdout(fmt::format("easel-train {} (LibTorch {})\n", version(), libtorch_version()));
-  } else {
-    return train(options, given, words);
+  TrainOptions defaults;
+  if (const auto text = about(kText, options.about, options_of(defaults))) {
+    print_stdout(*text);
+    return 0;
   }
-  return 0;
+  return train(options, given, words);
 }
 
 }  // namespace

@@ -8,11 +8,14 @@
 namespace easel::cli {
 namespace {
 
-constexpr std::string_view kHelp =
-    "Usage: txt2img --prompt TEXT [options]\n"
-    "Draws pictures of a text with a Stable Diffusion v1 model.\n\n"
-    "  txt2img --prompt \"a lighthouse in a storm\" -o lighthouse.png\n"
-    "  txt2img --ckpt sd-v1-4.ckpt --prompt \"a lighthouse\" --plms --n_samples 4 --n_iter 1\n";
+constexpr ProgramText kText{
+    .name = "txt2img",
+    .summary = "draw pictures of a text with Stable Diffusion",
+    .usage = "txt2img --prompt TEXT [options]",
+    .description = "Draws pictures of a text with a Stable Diffusion v1 model.",
+    .examples =
+        "txt2img --prompt \"a lighthouse in a storm\" -o lighthouse.png\n"
+        "txt2img --ckpt sd-v1-4.ckpt --prompt \"a lighthouse\" --plms --n_samples 4 --n_iter 1"};
 
 int draw_text(Txt2ImgOptions& options, std::span<const Option> list, Given& given) {
   std::optional<HiresSettings> hires;
@@ -40,6 +43,5 @@ int draw_text(Txt2ImgOptions& options, std::span<const Option> list, Given& give
 }  // namespace easel::cli
 
 int main(int argc, char** argv) {
-  return easel::cli::run_drawing_program("txt2img", easel::cli::kHelp, argc, argv,
-                                         easel::cli::draw_text);
+  return easel::cli::run_drawing_program(easel::cli::kText, argc, argv, easel::cli::draw_text);
 }

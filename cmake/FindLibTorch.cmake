@@ -36,6 +36,8 @@ endif()
 find_package(Torch REQUIRED)
 
 # Torch's package adds nothing to the imported target's run path; the programs find the libraries
-# where they were at link time, and an installed program where EASEL_TORCH_LIB_DIR says.
+# where they were at link time, and an installed program where EASEL_INSTALL_TORCH_DIR says.
 get_filename_component(EASEL_TORCH_LIB_DIR "${TORCH_LIBRARY}" DIRECTORY)
 set(CMAKE_BUILD_RPATH "${EASEL_TORCH_LIB_DIR}")
+set(EASEL_INSTALL_TORCH_DIR "${EASEL_TORCH_LIB_DIR}" CACHE STRING
+  "Where installed programs look for LibTorch's libraries, beside the system's folders")

@@ -14,6 +14,15 @@ if(EASEL_SANITIZE)
   target_compile_options(easel_warnings INTERFACE -fsanitize=${EASEL_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(easel_warnings INTERFACE -fsanitize=${EASEL_SANITIZE})
 endif()
+if(EASEL_FUZZ)
+  # What the fuzzer is to see into; its own main() comes with each target.
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "EASEL_FUZZ needs clang: -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang")
+  endif()
+  target_compile_options(easel_warnings INTERFACE
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined)
+  target_link_options(easel_warnings INTERFACE -fsanitize=address,undefined)
+endif()
 if(EASEL_CCACHE)
   target_compile_options(easel_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
 endif()
@@ -90,4 +99,24 @@ function(easel_library name)
     SOVERSION ${PROJECT_VERSION_MAJOR})
   target_link_libraries(${name} PUBLIC easel_options ${EASEL_PUBLIC_LIBRARIES}
     PRIVATE ${EASEL_PRIVATE_LIBRARIES})
+endfunction()
+
+# easel_c_library(<name> <layer>): the C API with all below it as one shared library, which shows
+# nothing but the functions easel_*: for C, and for languages that load libraries.
+function(easel_c_library name layer)
+  add_library(${name} SHARED)
+  add_library(easel::${name} ALIAS ${name})
+  get_property(closure GLOBAL PROPERTY EASEL_CLOSURE_${layer})
+  foreach(each IN LISTS closure)
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:easel_${each}>)
+  endforeach()
+  set(map "${CMAKE_CURRENT_SOURCE_DIR}/src/${layer}/exports.map")
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS "${map}" INSTALL_RPATH "${EASEL_INSTALL_TORCH_DIR}")
+  target_link_options(${name} PRIVATE "LINKER:--version-script=${map}")
+  target_include_directories(${name} INTERFACE
+    "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>"
+    "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+  target_link_libraries(${name} PRIVATE easel_options easel_warnings ${EASEL_PUBLIC_LIBRARIES}
+    ${EASEL_PRIVATE_LIBRARIES})
 endfunction()

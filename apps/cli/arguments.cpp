@@ -17,13 +17,46 @@ std::string folded(std::string_view name) {
   return text;
 }
 
+}  // namespace
+
 std::vector<std::string_view> names_of(const Option& option) {
   std::vector<std::string_view> names = {option.info.name};
   for (const std::string_view alias : split_list(option.info.aliases)) names.push_back(alias);
   return names;
 }
 
-}  // namespace
+std::vector<std::string_view> groups_of(std::span<const Option> options) {
+  std::vector<std::string_view> groups;
+  for (const Option& option : options) {
+    if (std::find(groups.begin(), groups.end(), option.info.group) == groups.end()) {
+      groups.push_back(option.info.group);
+    }
+  }
+  return groups;
+}
+
+std::string help_of(const Option& option) {
+  std::string help(option.info.help);
+  if (!option.info.choices.empty()) {
+    if (help.ends_with('.')) help.pop_back();
+    help += fmt::format(": {}", fmt::join(split_list(option.info.choices), ", "));
+  }
+  if (!option.default_text.empty()) help += fmt::format(" [{}]", option.default_text);
+  return help;
+}
+
+std::vector<std::string> wrapped(std::string_view text, size_t width) {
+  std::vector<std::string> lines(1);
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    if (!lines.back().empty() && lines.back().size() + 1 + word.size() > width)
+      lines.emplace_back();
+    if (!lines.back().empty()) lines.back() += ' ';
+    lines.back() += word;
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+  }
+  return lines;
+}
 
 // One-letter names answer to one dash and to two (CompVis has --H, --W, --C and --f).
 const Option* find_option(std::span<const Option> options, std::string_view name, bool one_dash) {
@@ -57,20 +90,6 @@ Split split_argument(std::span<const Option> options, std::string_view argument)
     split.option = find_option(options, split.name.substr(1), true);
   }
   return split;
-}
-
-// Breaks `text` at spaces into lines of at most `width`.
-std::vector<std::string> wrap(std::string_view text, size_t width) {
-  std::vector<std::string> lines(1);
-  while (!text.empty()) {
-    const std::string_view word = text.substr(0, text.find(' '));
-    if (!lines.back().empty() && lines.back().size() + 1 + word.size() > width)
-      lines.emplace_back();
-    if (!lines.back().empty()) lines.back() += ' ';
-    lines.back() += word;
-    text.remove_prefix(std::min(text.size(), word.size() + 1));
-  }
-  return lines;
 }
 
 std::string label_of(const Option& option) {
@@ -164,24 +183,13 @@ Given parse_arguments(std::span<const Option> options, std::span<const char* con
 
 std::string help_text(std::span<const Option> options, size_t width) {
   constexpr size_t column = 32;
-  std::vector<std::string_view> groups;
-  for (const Option& option : options) {
-    if (std::find(groups.begin(), groups.end(), option.info.group) == groups.end()) {
-      groups.push_back(option.info.group);
-    }
-  }
   std::string text;
-  for (const std::string_view group : groups) {
+  for (const std::string_view group : groups_of(options)) {
     text += fmt::format("\n{}:\n", group);
     for (const Option& option : options) {
       if (option.info.group != group) continue;
-      std::string help(option.info.help);
-      if (!option.info.choices.empty()) {
-        help += fmt::format(": {}", fmt::join(split_list(option.info.choices), ", "));
-      }
-      if (!option.default_text.empty()) help += fmt::format(" [{}]", option.default_text);
       std::string line = "  " + label_of(option);
-      for (const std::string& part : wrap(help, width - column)) {
+      for (const std::string& part : wrapped(help_of(option), width - column)) {
         if (line.size() + 2 > column) {
           text += line + "\n";
           line.clear();

@@ -65,6 +65,15 @@ const Option* find_option(std::span<const Option> options, std::string_view name
 // Throws Error (Usage) with the nearest of the known names.
 [[noreturn]] void fail_unknown_option(std::span<const Option> options, std::string_view name);
 
+// An option's name and its aliases.
+std::vector<std::string_view> names_of(const Option& option);
+
+// The headings of the options, in order.
+std::vector<std::string_view> groups_of(std::span<const Option> options);
+
+// An option's help with its choices and its default: "sampling steps [50]".
+std::string help_of(const Option& option);
+
 // Gives the option its value; `name` is how it was written. Throws Error (Usage).
 void assign_option(const Option& option, std::string_view name, std::string_view value);
 
@@ -73,6 +82,9 @@ void assign_option(const Option& option, std::string_view name, std::string_view
 // argument; where `positional` is given, it receives the stray ones instead.
 Given parse_arguments(std::span<const Option> options, std::span<const char* const> arguments,
                       std::vector<std::string>* positional = nullptr);
+
+// `text` broken at spaces into lines of at most `width`.
+std::vector<std::string> wrapped(std::string_view text, size_t width);
 
 // The options under their groups' headings, wrapped to `width` columns.
 std::string help_text(std::span<const Option> options, size_t width = 100);

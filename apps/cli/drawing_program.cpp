@@ -143,8 +143,4 @@ int draw(const DrawingProgram& program) {
   return code;
 }
 
-std::string version_line(std::string_view name) {
-  return fmt::format("{} {} (Easel; LibTorch {})\n", name, version(), libtorch_version());
-}
-
 }  // namespace easel::cli

@@ -9,7 +9,9 @@
 
 #include <easel/pipeline/run.h>
 
+#include "cli/about.h"
 #include "cli/arguments.h"
+#include "cli/doctor.h"
 #include "cli/drawing_options.h"
 #include "cli/interrupt.h"
 #include "cli/program.h"
@@ -53,16 +55,13 @@ PictureSettings settle(const DrawingProgram& program);
 // Draws what the options ask for and returns the exit code. Throws Error.
 int draw(const DrawingProgram& program);
 
-// "NAME 0.1.0 (Easel; LibTorch 2.11)\n".
-std::string version_line(std::string_view name);
-
 // The whole of main(): reads the command line into Options, which hold DrawingOptions `drawing`,
 // answers the questions about the program, or calls work(options, list, given).
 template <class Options>
-int run_drawing_program(std::string_view name, std::string_view help, int argc, char** argv,
+int run_drawing_program(const ProgramText& program, int argc, char** argv,
                         int (*work)(Options&, std::span<const Option>, Given&)) {
   catch_interrupts();
-  return run_program(name, [&] {
+  return run_program(program.name, [&] {
     Options options;
     const std::vector<Option> list = options_of(options);
     const auto arguments =
@@ -70,12 +69,12 @@ int run_drawing_program(std::string_view name, std::string_view help, int argc, 
     Given given = parse_arguments(list, arguments);
     const MessageOptions& asked = options.drawing.messages;
     Options defaults;
-    if (asked.help) {
-      print_stdout(std::string(help) + help_text(options_of(defaults)));
-    } else if (asked.version) {
-      print_stdout(version_line(name));
+    if (const auto text = about(program, asked.about, options_of(defaults))) {
+      print_stdout(*text);
     } else if (asked.list_samplers) {
       print_stdout(sampler_table());
+    } else if (asked.doctor) {
+      return run_doctor(program.name, options.drawing);
     } else {
       return work(options, list, given);
     }

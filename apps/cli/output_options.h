@@ -8,6 +8,8 @@
 
 #include <easel/base/fields.h>
 
+#include "cli/about.h"
+
 namespace easel::cli {
 
 // How many pictures, and of what kind.
@@ -167,8 +169,8 @@ struct MessageOptions {
   bool quiet = false;
   bool verbose = false;
   bool list_samplers = false;
-  bool version = false;
-  bool help = false;
+  bool doctor = false;
+  AboutOptions about{};
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -193,15 +195,13 @@ struct MessageOptions {
                                         .group = group,
                                         .help = "list the samplers and schedules, and end",
                                         .setting = false});
-    visit(self.version, FieldInfo{.name = "version",
-                                  .group = group,
-                                  .help = "say which version this is, and end",
-                                  .setting = false});
-    visit(self.help, FieldInfo{.name = "help",
-                               .aliases = "h",
-                               .group = group,
-                               .help = "show this, and end",
-                               .setting = false});
+    visit(self.doctor,
+          FieldInfo{.name = "doctor",
+                    .group = group,
+                    .help = "say what this machine has to draw with and what to do about what is "
+                            "missing, and end",
+                    .setting = false});
+    AboutOptions::fields(self.about, visit, group);
   }
 };
 

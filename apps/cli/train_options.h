@@ -8,6 +8,8 @@
 
 #include <easel/base/fields.h>
 
+#include "cli/about.h"
+
 namespace easel::cli {
 
 struct TrainOptions {
@@ -23,8 +25,7 @@ struct TrainOptions {
   std::string progress = "auto";
   bool quiet = false;
   bool verbose = false;
-  bool version = false;
-  bool help = false;
+  AboutOptions about{};
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -87,12 +88,7 @@ struct TrainOptions {
                                   .aliases = "v",
                                   .group = messages,
                                   .help = "more of what is going on"});
-    visit(self.version,
-          FieldInfo{
-              .name = "version", .group = messages, .help = "say which version this is, and end"});
-    visit(
-        self.help,
-        FieldInfo{.name = "help", .aliases = "h", .group = messages, .help = "show this, and end"});
+    AboutOptions::fields(self.about, visit, messages);
   }
 };
 

@@ -62,6 +62,23 @@ fs::path repo_folder(const fs::path& cache, const std::string& repo) {
   return cache / name;
 }
 
+std::vector<std::string> repos_in_cache(const fs::path& cache) {
+  std::vector<std::string> repos;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(cache, error)) {
+    constexpr std::string_view prefix = "models--";
+    std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    name.erase(0, prefix.size());
+    const size_t between = name.find("--");
+    if (between == std::string::npos) continue;
+    name.replace(between, 2, "/");
+    if (is_repo_name(name)) repos.push_back(std::move(name));
+  }
+  std::sort(repos.begin(), repos.end());
+  return repos;
+}
+
 std::optional<fs::path> find_in_cache(const fs::path& cache, const HubModel& model) {
   const fs::path folder = repo_folder(cache, model.repo);
   const std::string commit = commit_of(folder, model.revision);

@@ -7,6 +7,7 @@
 
 #include <easel/base/fields.h>
 #include <easel/diffusion/sampler.h>
+#include <easel/pipeline/sampler_names.h>
 #include <easel/pipeline/settings.h>
 
 namespace easel {
@@ -49,6 +50,18 @@ std::string spaced(std::string_view list) {
 }
 
 }  // namespace
+
+std::vector<std::string_view> sampler_names() {
+  std::vector<std::string_view> names;
+  for (const SamplerInfo& sampler : samplers()) names.push_back(sampler.name);
+  return names;
+}
+
+std::vector<std::string_view> schedule_names() {
+  std::vector<std::string_view> names;
+  for (const SpacingInfo& spacing : spacings()) names.push_back(spacing.name);
+  return names;
+}
 
 std::string sampler_table() {
   std::string text =

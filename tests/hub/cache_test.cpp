@@ -72,6 +72,14 @@ TEST_F(HubCache, RefusesADamagedRef) {
             std::string::npos);
 }
 
+TEST_F(HubCache, ListsItsRepositories) {
+  fs::create_directories(cache_ / "models--Big--other");
+  fs::create_directories(cache_ / "models--noowner");
+  fs::create_directories(cache_ / "datasets--a--d");
+  EXPECT_EQ(repos_in_cache(cache_.path()), (std::vector<std::string>{"Big/other", "a/b"}));
+  EXPECT_TRUE(repos_in_cache(cache_ / "nowhere").empty());
+}
+
 TEST(HubDigest, IsWhatGitAndShaSumSay) {
   const TempDir folder;
   const fs::path file = folder.write("x", "what is up, doc?");

@@ -1,30 +1,31 @@
-// Uses the installed headers and library: samplers on a function in place of a network, and a PNG
-// file.
+// Draws a picture with an installed Easel: consumer MODEL OUT.png
 #include <cstdio>
 
-#include <ATen/ATen.h>
-
 #include <easel/base/error.h>
-#include <easel/diffusion/sampler.h>
 #include <easel/io/file.h>
-#include <easel/io/image.h>
-#include <easel/pipeline/decode.h>
 #include <easel/pipeline/run.h>
 
-int main() {
-  const easel::NoiseSchedule schedule = easel::make_noise_schedule({});
-  const easel::SamplerInfo& euler = easel::find_sampler("euler");
-  const easel::SigmaPlan plan = easel::find_spacing("karras").plan(schedule, 5);
-  easel::NoiseSource noise = easel::NoiseSource::per_image(easel::Rng::Cuda, {42});
-  const easel::Denoiser half = [](const at::Tensor& x, double sigma) {
-    return x / (1 + sigma * sigma);
-  };
-  const at::Tensor x =
-      euler.run(half, noise.draw({1, 3, 8, 8}).mul(plan.initial_scale), plan.sigmas, noise, {}, {});
-  const easel::Image image = easel::to_image(x[0], easel::PixelRounding::Truncate);
-  easel::write_atomically("consumer.png", easel::IfExists::Replace,
-                          [&](easel::FileWriter& file) { file.write(easel::encode_png(image)); });
-  const easel::Image read = easel::read_image("consumer.png");
-  std::printf("%dx%d\n", read.width, read.height);
-  return read.pixels == image.pixels ? 0 : 1;
+int main(int argc, char** argv) {
+  if (argc != 3) return std::fputs("usage: consumer MODEL OUT.png\n", stderr), 2;
+  const std::filesystem::path data = EASEL_DATA_DIR;
+  try {
+    const auto model =
+        easel::open_model({.model = argv[1],
+                           .default_config = data / "configs/stable-diffusion/v1-inference.yaml",
+                           .vocabulary = data / "clip/bpe_simple_vocab_16e6.txt.gz"});
+    easel::RunRequest request;
+    request.batches = {{"a photograph of an astronaut riding a horse"}};
+    request.settings.sampler = "unipc";
+    request.settings.steps = 10;
+    request.seed = 42;
+    easel::RunCallbacks callbacks;
+    callbacks.on_picture = [&](easel::RunPicture&& picture) {
+      easel::write_atomically(argv[2], easel::IfExists::Refuse, [&](easel::FileWriter& file) {
+        file.write(easel::encode_png(picture.image));
+      });
+    };
+    easel::run_pictures(*model, request, callbacks);
+  } catch (const easel::Error& error) {
+    return std::fprintf(stderr, "consumer: %s\n", error.what()), 1;
+  }
 }

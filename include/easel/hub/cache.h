@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <easel/hub/names.h>
 
@@ -21,5 +22,8 @@ std::filesystem::path repo_folder(const std::filesystem::path& cache, const std:
 // network.
 std::optional<std::filesystem::path> find_in_cache(const std::filesystem::path& cache,
                                                    const HubModel& model);
+
+// The repositories in the cache, whole or in part, sorted; none where there is no cache.
+std::vector<std::string> repos_in_cache(const std::filesystem::path& cache);
 
 }  // namespace easel
