@@ -46,6 +46,7 @@ ModelRequest model_request(const DrawingOptions& options, const std::filesystem:
           .vae = options.model.vae,
           .embeddings = {embeddings.begin(), embeddings.end()},
           .use_ema = options.model.use_ema,
+          .prediction = options.model.prediction,
           .device = options.device.device,
           .dtype = options.device.dtype,
           .log = log};
@@ -120,6 +121,9 @@ int draw(const DrawingProgram& program) {
   const std::filesystem::path data = data_folder();
   const FoundModel found =
       find_model(options.model.ckpt.empty() ? options.model.model : options.model.ckpt, data);
+  const std::filesystem::path config = find_config(options.model.config, data);
+  apply_model_use(model_use(model_request(options, found.path, config, data, terminal.callback())),
+                  program.defaults, program.given);
   apply_model_defaults(found.path, program.defaults, program.given);
   settle(program);
   std::optional<Sweep> sweep = read_sweep(options, program.list, program.given);
@@ -130,7 +134,6 @@ int draw(const DrawingProgram& program) {
                        options.prompt.prompt, options.batch.n_samples, options.batch.n_iter),
              std::move(words), terminal);
   run.check_jobs();
-  const std::filesystem::path config = find_config(options.model.config, data);
   const ModelRequest wanted = model_request(options, found.path, config, data, terminal.callback());
   if (options.prompt.explain) return run.explain(wanted);
   prepare_output(options.output);

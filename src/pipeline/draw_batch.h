@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,13 @@ struct BatchStart {
   std::function<Tensor(SigmaPlan& plan)> start;
   // What the network takes beside the prompts, one row; undefined: nothing.
   Tensor concat_1CHW;
+  // For InstructPix2Pix: concat_1CHW is a picture with a guidance of its own.
+  std::optional<double> image_scale;
   // What stays of the latents: where keep is 1 the estimates are those of `kept`, where it is 0
   // they are free. Undefined: all is free.
   Tensor keep_11HW;
   Tensor kept_BCHW;
+  std::vector<Control> controls{};
 };
 
 Txt2ImgResult draw_batch(const StableDiffusion& model, const std::vector<std::string>& prompts,

@@ -176,12 +176,17 @@ class RunModel {
   std::optional<StableDiffusion> adapted_;
 };
 
-// What the batches of a run start from: nothing, or the picture, encoded once.
+// What the batches of a run start from: nothing, or the picture, encoded once. And what steers
+// them.
 class RunStart {
  public:
   RunStart(const StableDiffusion& model, const RunRequest& request, RunNoise& noise,
            const std::vector<int64_t>& first_shape_BCHW, const Log& log)
       : request_(request) {
+    for (const ControlChoice& choice : request.controls) {
+      controls_.push_back(
+          make_control(model, choice, request.settings.width, request.settings.height));
+    }
     if (!request.init) return;
     posterior_noise_ = noise.posterior(first_shape_BCHW);
     canvas_ =
@@ -194,16 +199,19 @@ class RunStart {
     if (!canvas_) {
       const Txt2ImgRequest batch{.prompts = prompts,
                                  .settings = request_.settings,
-                                 .initial_noise_BCHW = std::move(initial_noise_BCHW)};
+                                 .initial_noise_BCHW = std::move(initial_noise_BCHW),
+                                 .controls = controls_};
       return txt2img(model, batch, noise, progress);
     }
     Img2ImgRequest batch{.prompts = prompts,
                          .settings = request_.settings,
                          .canvas = canvas_,
                          .strength = request_.init->strength,
+                         .image_scale = request_.init->image_scale,
                          .encode = request_.init->encode,
                          .posterior_noise_BCHW = {},
-                         .initial_noise_BCHW = std::move(initial_noise_BCHW)};
+                         .initial_noise_BCHW = std::move(initial_noise_BCHW),
+                         .controls = controls_};
     if (posterior_noise_.defined()) {
       batch.posterior_noise_BCHW =
           posterior_noise_.narrow(0, 0, static_cast<int64_t>(prompts.size()));
@@ -215,6 +223,7 @@ class RunStart {
   const RunRequest& request_;
   std::shared_ptr<const EncodedCanvas> canvas_;
   Tensor posterior_noise_;
+  std::vector<Control> controls_;
 };
 
 }  // namespace
@@ -222,6 +231,7 @@ class RunStart {
 void check(const RunRequest& request) {
   check(request.settings);
   if (request.init) check_strength(request.init->strength);
+  for (const ControlChoice& control : request.controls) check(control);
   rng_from_name(request.rng);
   if (request.batches.empty()) fail_usage("there is nothing to draw: no prompts");
   std::set<std::string> prompts;

@@ -10,6 +10,7 @@
 #include <easel/diffusion/noise.h>
 #include <easel/diffusion/sampler.h>
 #include <easel/io/image.h>
+#include <easel/pipeline/control.h>
 #include <easel/pipeline/settings.h>
 
 namespace easel {
@@ -18,6 +19,7 @@ struct Txt2ImgRequest {
   std::vector<std::string> prompts;  // one per picture
   PictureSettings settings;
   Tensor initial_noise_BCHW;  // x_T of unit variance; undefined: drawn from the noise source
+  std::vector<Control> controls{};
 };
 
 struct Txt2ImgResult {
