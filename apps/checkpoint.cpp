@@ -1,4 +1,4 @@
-// easel-checkpoint: looks into checkpoints, checks, converts and fetches them.
+// easel-checkpoint: looks into checkpoints, checks, converts, merges and fetches them.
 
 #include <algorithm>
 #include <filesystem>
@@ -11,6 +11,8 @@
 #include <easel/base/error.h>
 #include <easel/checkpoint/convert.h>
 #include <easel/checkpoint/inspect.h>
+#include <easel/checkpoint/lora_choice.h>
+#include <easel/checkpoint/merge.h>
 
 #include "cli/about.h"
 #include "cli/arguments.h"
@@ -25,22 +27,27 @@ namespace fs = std::filesystem;
 
 constexpr ProgramText kText{
     .name = "easel-checkpoint",
-    .summary = "look into Stable Diffusion checkpoints, check, convert and fetch them",
+    .summary = "look into Stable Diffusion checkpoints, check, convert, merge and fetch them",
     .usage =
         "easel-checkpoint inspect FILE [--json]\n"
         "easel-checkpoint verify FILE\n"
         "easel-checkpoint convert IN OUT [--layout LAYOUT] [--dtype TYPE] [--ema] [--force]\n"
+        "easel-checkpoint merge A B [C] OUT [--weight W] [--block-weights N,N,...] [--dtype "
+        "TYPE]\n"
         "easel-checkpoint fetch OWNER/NAME [FILE] [--revision REVISION] [--variant fp16]",
     .description =
-        "Looks into checkpoints (.ckpt, .safetensors, diffusers folders), checks and converts "
-        "them, and\nfetches them from the Hugging Face hub into its cache, where --model "
+        "Looks into checkpoints (.ckpt, .safetensors, diffusers folders), checks, converts and "
+        "merges\nthem, and fetches them from the Hugging Face hub into its cache, where --model "
         "OWNER/NAME finds them.",
     .examples =
         "easel-checkpoint fetch CompVis/stable-diffusion-v1-4\n"
         "easel-checkpoint inspect sd-v1-4.ckpt\n"
         "easel-checkpoint convert sd-v1-4.ckpt sd-v1-4.safetensors --dtype float16\n"
-        "easel-checkpoint convert sd-v1-4.ckpt sd-v1-4-diffusers/",
-    .commands = "inspect,verify,convert,fetch",
+        "easel-checkpoint convert sd-v1-4.ckpt sd-v1-4-diffusers/\n"
+        "easel-checkpoint merge a.ckpt b.safetensors both.safetensors --weight 0.3\n"
+        "easel-checkpoint merge inpainting.ckpt mine.ckpt sd-v1-5.ckpt mine-inpainting.safetensors "
+        "\\\n    --weight 1",
+    .commands = "inspect,verify,convert,merge,fetch",
     .takes_files = true};
 
 struct CheckpointOptions {
@@ -50,6 +57,8 @@ struct CheckpointOptions {
   std::string dtype;
   bool ema = false;
   bool force = false;
+  double weight = 0.5;
+  std::string block_weights;
   fs::path config;
   std::string revision = "main";
   std::string variant;
@@ -64,26 +73,40 @@ struct CheckpointOptions {
                                     .help = "Leave SHA-256 out, which reads the whole file."});
     visit(self.layout,
           FieldInfo{.name = "layout",
-                    .group = "convert",
+                    .group = "convert, merge",
                     .help = "Names of the weights: the input's own if not given; from a "
                             "folder to a file compvis.",
                     .value = "LAYOUT",
                     .choices = "compvis,diffusers"});
     visit(self.dtype, FieldInfo{.name = "dtype",
-                                .group = "convert",
+                                .group = "convert, merge",
                                 .help = "Number type of the weights: as stored if not given.",
                                 .value = "TYPE",
                                 .choices = "float32,float16,bfloat16"});
     visit(self.ema, FieldInfo{.name = "ema",
-                              .group = "convert",
+                              .group = "convert, merge",
                               .help = "Take the averaged weights (model_ema.*) for the UNet."});
     visit(self.force,
-          FieldInfo{.name = "force", .group = "convert", .help = "Replace what is there at OUT."});
+          FieldInfo{
+              .name = "force", .group = "convert, merge", .help = "Replace what is there at OUT."});
+    visit(self.weight,
+          FieldInfo{.name = "weight",
+                    .aliases = "ratio,multiplier",
+                    .group = "merge",
+                    .help = "W: of two models (1 - W) A + W B, of three A + W (B - C).",
+                    .value = "W"});
+    visit(self.block_weights,
+          FieldInfo{.name = "block-weights",
+                    .group = "merge",
+                    .help = "W for each block of the UNet: 12 input blocks, the middle one, 12 "
+                            "output blocks (Stable Diffusion 1 and 2); 26 numbers: with one in "
+                            "front for text encoder and autoencoder.",
+                    .value = "N,N,..."});
     visit(self.config,
           FieldInfo{.name = "config",
-                    .group = "verify, convert",
+                    .group = "verify, convert, merge",
                     .help = "The model's config in CompVis's schema; a .yaml beside the "
-                            "file with its name, else v1-inference.yaml, if not given.",
+                            "file with its name, else by what the file holds, if not given.",
                     .value = "FILE"});
     visit(self.revision, FieldInfo{.name = "revision",
                                    .group = "fetch",
@@ -127,9 +150,9 @@ int run(const std::vector<std::string>& words, const CheckpointOptions& options)
   const std::string command = words.empty() ? "" : words[0];
   const std::vector<std::string_view> commands = split_list(kText.commands);
   if (std::find(commands.begin(), commands.end(), command) == commands.end()) {
-    fail_usage("{}; --help says more", command.empty()
-                                           ? "expected a command: inspect, verify, convert, fetch"
-                                           : unknown_name("command", command, commands));
+    fail_usage("{}; --help says more",
+               command.empty() ? "expected a command: inspect, verify, convert, merge, fetch"
+                               : unknown_name("command", command, commands));
   }
   if (command == "fetch") {
     if (words.size() != 2 && words.size() != 3) {
@@ -140,6 +163,16 @@ int run(const std::vector<std::string>& words, const CheckpointOptions& options)
            .file = words.size() == 3 ? words[2] : std::string(),
            .variant = options.variant},
           options.progress);
+    return 0;
+  }
+  if (command == "merge") {
+    if (words.size() != 4 && words.size() != 5) {
+      fail_usage("merge takes A B OUT or A B C OUT; got {} names", words.size() - 1);
+    }
+    merge(words.back(), {.models = {words.begin() + 1, words.end() - 1},
+                         .weight = options.weight,
+                         .block_weights = parse_block_weights(options.block_weights),
+                         .write = convert_options(options)});
     return 0;
   }
   const size_t expected = command == "convert" ? 3 : 2;

@@ -22,8 +22,8 @@ constexpr ProgramText kText{
         "img2img --init-img view.png --outpaint 128,128,0,0 --mask-blur 8 --prompt \"a valley\"",
     .notes =
         "A photograph is turned as its EXIF data says; transparency is dropped. An inpainting "
-        "checkpoint\n(nine input channels) needs "
-        "--config configs/stable-diffusion/v1-inpainting-inference.yaml."};
+        "checkpoint\nsees the mask itself; InstructPix2Pix changes the picture as the prompt tells "
+        "it."};
 
 int draw_over(Img2ImgOptions& options, std::span<const Option> list, Given& given) {
   // The size is the picture's: a model's own is for pictures from nothing.
@@ -49,16 +49,22 @@ int draw_over(Img2ImgOptions& options, std::span<const Option> list, Given& give
                    },
                .complete =
                    [&](RunRequest& request, const ModelSummary& model) {
-                     request.init = init->start(model);
+                     request.init = init->start(model, given);
                      request.settings.width = request.init->canvas.picture.width;
                      request.settings.height = request.init->canvas.picture.height;
                    },
                .describe =
                    [&](MadeWith& made) {
                      made.options = options_json(options);
+                     // What has no meaning for the model would be refused when it is given again.
+                     if (made.model.instruct_pix2pix) {
+                       made.options["strength"] = 1;
+                     } else {
+                       made.options.erase("image-cfg");
+                     }
                      made.options["W"] = made.settings.width;
                      made.options["H"] = made.settings.height;
-                     made.parameters = init_parameters(options.init);
+                     made.parameters = init_parameters(options.init, made.model.instruct_pix2pix);
                    }});
 }
 

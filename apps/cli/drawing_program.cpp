@@ -45,6 +45,7 @@ ModelRequest model_request(const DrawingOptions& options, const std::filesystem:
           .vae = options.model.vae,
           .embeddings = {embeddings.begin(), embeddings.end()},
           .use_ema = options.model.use_ema,
+          .prediction = options.model.prediction,
           .device = options.device.device,
           .dtype = options.device.dtype,
           .log = log};
@@ -118,6 +119,8 @@ int draw(const DrawingProgram& program) {
   const FoundModel found =
       find_model(options.model.ckpt.empty() ? options.model.model : options.model.ckpt, data);
   const std::filesystem::path config = find_config(options.model.config, data);
+  apply_model_use(model_use(model_request(options, found.path, config, data, terminal.callback())),
+                  program.defaults, program.given);
   apply_model_defaults(found.path, config, program.defaults, program.given);
   settle(program);
   std::optional<Sweep> sweep = read_sweep(options, program.list, program.given);

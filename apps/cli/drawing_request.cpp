@@ -44,6 +44,9 @@ RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
   for (const std::string& text : options.prompt.lora) {
     request.loras.push_back(finder.from_text(text));
   }
+  for (const std::string& text : options.prompt.control) {
+    request.controls.push_back(control_from_text(text));
+  }
   return request;
 }
 

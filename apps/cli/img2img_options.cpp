@@ -83,15 +83,30 @@ InitPicture::InitPicture(InitOptions& options, const Given& given) : options_(op
   if (!options.mask.empty()) mask_ = read_upright_image(options.mask, 1);
 }
 
-RunInit InitPicture::start(const ModelSummary& model) const {
+RunInit InitPicture::start(const ModelSummary& model, const Given& given) const {
+  if (!model.instruct_pix2pix && given.has("image-cfg")) {
+    fail_usage("--image-cfg is for InstructPix2Pix, and {} is no such model", model.name);
+  }
+  if (model.instruct_pix2pix && given.has("strength") && options_.strength != 1) {
+    fail_usage(
+        "{} changes pictures by instructions and starts from noise alone: --image-cfg, not "
+        "--strength, says how closely it keeps to the picture",
+        model.name);
+  }
   return {.canvas = make_canvas(picture_, mask_, settings_, model),
           .strength = options_.strength,
+          .image_scale = options_.image_cfg,
           .encode = encode_from_name(options_.encode)};
 }
 
-std::vector<std::pair<std::string, std::string>> init_parameters(const InitOptions& options) {
+std::vector<std::pair<std::string, std::string>> init_parameters(const InitOptions& options,
+                                                                 bool instruct_pix2pix) {
   std::vector<std::pair<std::string, std::string>> list;
-  list.emplace_back("Denoising strength", fmt::format("{}", options.strength));
+  if (instruct_pix2pix) {
+    list.emplace_back("Image CFG scale", fmt::format("{}", options.image_cfg));
+  } else {
+    list.emplace_back("Denoising strength", fmt::format("{}", options.strength));
+  }
   if (!options.mask.empty() || !options.outpaint.empty()) {
     list.emplace_back("Mask blur", fmt::format("{}", options.mask_blur));
   }

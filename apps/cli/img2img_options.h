@@ -19,6 +19,7 @@ namespace easel::cli {
 struct InitOptions {
   std::filesystem::path init_img;
   double strength = 0.75;
+  double image_cfg = 1.5;
   std::string encode = "mean";
   std::optional<int64_t> height;
   std::optional<int64_t> width;
@@ -53,6 +54,13 @@ struct InitOptions {
                     .group = group,
                     .help = "how far it may change, 0 (not at all) to 1 (nothing of it stays; the "
                             "default of --outpaint)",
+                    .value = "X"});
+    visit(self.image_cfg,
+          FieldInfo{.name = "image-cfg",
+                    .aliases = "cfg-image,image-cfg-scale",
+                    .group = group,
+                    .help = "InstructPix2Pix: how closely it keeps to the picture (--scale: to the "
+                            "prompt); such a model has no use for --strength",
                     .value = "X"});
     visit(self.encode, FieldInfo{.name = "encode",
                                  .group = group,
@@ -134,7 +142,7 @@ class InitPicture {
   InitPicture(InitOptions& options, const Given& given);
 
   // What a run on this model starts from.
-  RunInit start(const ModelSummary& model) const;
+  RunInit start(const ModelSummary& model, const Given& given) const;
 
  private:
   const InitOptions& options_;
@@ -144,6 +152,7 @@ class InitPicture {
 };
 
 // What A1111's list says of them.
-std::vector<std::pair<std::string, std::string>> init_parameters(const InitOptions& options);
+std::vector<std::pair<std::string, std::string>> init_parameters(const InitOptions& options,
+                                                                 bool instruct_pix2pix);
 
 }  // namespace easel::cli

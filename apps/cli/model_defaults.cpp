@@ -81,4 +81,17 @@ void apply_model_defaults(const fs::path& model, const fs::path& config,
   }
 }
 
+void apply_model_use(const ModelUse& use, std::span<const Option> options, const Given& given) {
+  const auto set = [&](std::string_view name, const std::string& value) {
+    for (const Option& option : options) {
+      if (option.info.name == name && !given.has(name)) option.assign(value);
+    }
+  };
+  set("H", std::to_string(use.side));
+  set("W", std::to_string(use.side));
+  if (!use.few_steps || given.has("plms") || given.has("dpm_solver")) return;
+  set("sampler", "lcm");
+  if (!given.has("sampler")) set("steps", "4");
+}
+
 }  // namespace easel::cli

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <span>
 
+#include <easel/pipeline/open_model.h>
+
 #include "cli/arguments.h"
 
 namespace easel::cli {
@@ -15,5 +17,9 @@ namespace easel::cli {
 // Throws Error on a malformed file and on an option that is not a model's to choose.
 void apply_model_defaults(const std::filesystem::path& model, const std::filesystem::path& config,
                           std::span<const Option> options, const Given& given);
+
+// Sets what the kind of model decides, of the options that are there and not given: H and W to the
+// side that it was trained at, and lcm in 4 steps for a model that was distilled to it.
+void apply_model_use(const ModelUse& use, std::span<const Option> options, const Given& given);
 
 }  // namespace easel::cli

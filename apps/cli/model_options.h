@@ -17,6 +17,7 @@ struct ModelOptions {
   std::filesystem::path config;
   std::filesystem::path vae;
   bool use_ema = false;
+  std::string prediction = "auto";
   bool laion400m = false;
 
   template <class Self, class Visit>
@@ -41,17 +42,25 @@ struct ModelOptions {
           FieldInfo{.name = "config",
                     .group = group,
                     .help = "the model's description in CompVis's YAML (by default the "
-                            "model's own, else v1-inference.yaml)",
+                            "model's own, else by what the file holds)",
                     .value = "FILE",
                     .setting = false});
     visit(self.vae, FieldInfo{.name = "vae",
                               .group = group,
-                              .help = "weights that replace the model's autoencoder",
+                              .help = "weights that replace the model's autoencoder, or TAESD, "
+                                      "a small and quick one",
                               .value = "FILE",
                               .setting = false});
     visit(self.use_ema, FieldInfo{.name = "use-ema",
                                   .group = group,
                                   .help = "take the averaged (EMA) weights that training kept"});
+    visit(self.prediction,
+          FieldInfo{.name = "prediction",
+                    .group = group,
+                    .help = "what the network predicts, where the model's config has it wrong or a "
+                            "file of Stable Diffusion 2 is mistaken (pictures are noise)",
+                    .value = "WHAT",
+                    .choices = "auto,eps,v,x0"});
     visit(self.laion400m, FieldInfo{.name = "laion400m",
                                     .group = group,
                                     .help = "CompVis's older model; not supported",

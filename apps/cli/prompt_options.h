@@ -25,6 +25,7 @@ struct PromptOptions {
   std::vector<std::string> embeddings{};
   std::vector<std::string> lora{};
   std::filesystem::path lora_dir = "models/lora";
+  std::vector<std::string> control{};
   bool explain = false;
 
   template <class Self, class Visit>
@@ -105,7 +106,8 @@ struct PromptOptions {
                     .group = group,
                     .help = "a LoRA, LoHa, LoKr or DoRA for every picture, a file or a name in "
                             "--lora-dir, with its weight (default 1); may be given again; in a "
-                            "prompt: <lora:NAME:WEIGHT>",
+                            "prompt: <lora:NAME:WEIGHT>; :lbw=N,N,... behind the weight gives the "
+                            "17 or 26 numbers of block weights",
                     .value = "FILE[:WEIGHT]",
                     .setting = false});
     visit(self.lora_dir, FieldInfo{.name = "lora-dir",
@@ -113,6 +115,13 @@ struct PromptOptions {
                                    .help = "where they are looked for by name",
                                    .value = "DIR",
                                    .setting = false});
+    visit(self.control,
+          FieldInfo{.name = "control",
+                    .group = group,
+                    .help = "a ControlNet (file or diffusers folder) and the picture it goes by, "
+                            "edges, depth or the like; how strongly (1), and in which part of the "
+                            "run (0:1); may be given again",
+                    .value = "MODEL:PICTURE[:STRENGTH[:START:END]]"});
     visit(self.explain,
           FieldInfo{.name = "explain-prompt",
                     .group = group,

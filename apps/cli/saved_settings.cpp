@@ -195,6 +195,7 @@ SavedSettings of_parameters(std::string_view text) {
   if (values["Tiling"] == "True") values["Tiling"] = "true";
   take("Tiling", "tiling");
   take("Tiling axes", "tiling-axes");
+  take("Image CFG scale", "image-cfg");
   for (const char* name : {"RNG", "Model", "Model hash", "Version", "Guidance", "SDCPP"}) {
     values.erase(name);
   }
@@ -207,7 +208,7 @@ SavedSettings of_parameters(std::string_view text) {
 SavedSettings of_json(std::string_view text) {
   bool deep = false;
   const auto shallow = [&](int depth, Json::parse_event_t, Json&) {
-    deep = deep || depth > 2;
+    deep = deep || depth > 4;  // a LoRA's numbers, in a list, in an object, in a list
     return !deep;
   };
   const Json json = Json::parse(text, shallow, false);
@@ -227,6 +228,11 @@ SavedSettings of_json(std::string_view text) {
       "seed",    "n_iter",  "n_samples", "model",   "init-latents"};
   for (const auto& [name, each] : json.items()) {
     const bool fact = std::find(facts.begin(), facts.end(), name) != facts.end();
+    if (each.is_array() && !fact) {  // of an option that may be given again
+      for (const auto& item : each) {
+        if (item.is_string()) saved.changes.emplace_back(name, item.get<std::string>());
+      }
+    }
     if (fact || each.is_null() || each.is_structured()) continue;
     saved.changes.emplace_back(name, each.is_string() ? each.get<std::string>() : each.dump());
   }

@@ -107,6 +107,7 @@ Json all_settings(const MadeWith& made) {
   for (const LoraChoice& lora : made.loras) {
     json["loras"].push_back(
         {{"name", lora.name()}, {"text_encoder", lora.text_encoder}, {"unet", lora.unet}});
+    if (!lora.blocks.empty()) json["loras"].back()["blocks"] = lora.blocks;
   }
   json["picture"] = made.number;
   json["picture_seed"] = made.seed;

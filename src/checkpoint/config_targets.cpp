@@ -1,6 +1,8 @@
 #include "config_targets.h"
 
+#include <algorithm>
 #include <array>
+#include <optional>
 
 #include <easel/base/error.h>
 
@@ -17,9 +19,12 @@ constexpr std::array<TargetInfo, 40> kTargets{{
     {"ldm.models.diffusion.ddpm.LatentDiffusion", Target::LatentDiffusion, "latent diffusion"},
     {"ldm.models.diffusion.ddpm.LatentInpaintDiffusion", Target::LatentDiffusion, "inpainting"},
     {"ldm.models.diffusion.ddpm.LatentFinetuneDiffusion", Target::LatentDiffusion, "fine-tuning"},
+    {"ldm.models.diffusion.ddpm_edit.LatentDiffusion", Target::LatentDiffusion, "InstructPix2Pix"},
     {"ldm.modules.diffusionmodules.openaimodel.UNetModel", Target::UNet, "the UNet"},
     {"ldm.models.autoencoder.AutoencoderKL", Target::AutoencoderKL, "the KL autoencoder"},
     {"ldm.modules.encoders.modules.FrozenCLIPEmbedder", Target::ClipText, "CLIP's text encoder"},
+    {"ldm.modules.encoders.modules.FrozenOpenCLIPEmbedder", Target::OpenClipText,
+     "OpenCLIP ViT-H/14, the text encoder of Stable Diffusion 2"},
 
     {"ldm.models.diffusion.ddpm.DDPM", {}, "diffusion in pixel space"},
     {"ldm.models.diffusion.ddpm.LatentUpscaleDiffusion", {}, "Stable Diffusion 2's upscaler"},
@@ -31,7 +36,6 @@ constexpr std::array<TargetInfo, 40> kTargets{{
      "Stable Diffusion 2's depth-to-image model"},
     {"ldm.models.diffusion.ddpm.ImageEmbeddingConditionedLatentDiffusion", {}, "Stable unCLIP"},
     {"ldm.models.diffusion.ddpm.Layout2ImgDiffusion", {}, "layout-to-image diffusion"},
-    {"ldm.models.diffusion.ddpm_edit.LatentDiffusion", {}, "InstructPix2Pix"},
     {"ldm.models.diffusion.classifier.NoisyLatentImageClassifier", {}, "a classifier"},
     {"sgm.models.diffusion.DiffusionEngine", {}, "Stable Diffusion XL or a later model"},
     {"cldm.cldm.ControlLDM", {}, "a ControlNet"},
@@ -43,9 +47,6 @@ constexpr std::array<TargetInfo, 40> kTargets{{
     {"ldm.modules.diffusionmodules.openaimodel.SuperResModel", {}, "an upscaler's network"},
     {"ldm.modules.diffusionmodules.openaimodel.UNetModelDualcondV2", {}, "StableSR's UNet"},
     {"ldm.modules.diffusionmodules.model.Model", {}, "the UNet of DDPM"},
-    {"ldm.modules.encoders.modules.FrozenOpenCLIPEmbedder",
-     {},
-     "OpenCLIP ViT-H/14, the text encoder of Stable Diffusion 2"},
     {"ldm.modules.encoders.modules.FrozenOpenCLIPEmbedder2",
      {},
      "OpenCLIP bigG/14, a text encoder of Stable Diffusion XL"},
@@ -85,6 +86,8 @@ std::string_view role(Target target) {
       return "a KL autoencoder";
     case Target::ClipText:
       return "CLIP's text encoder";
+    case Target::OpenClipText:
+      return "OpenCLIP's text encoder";
   }
   return "";
 }
@@ -92,17 +95,23 @@ std::string_view role(Target target) {
 }  // namespace
 
 void require_target(ConfigMap& config, Target wanted) {
+  require_target(config, std::initializer_list<Target>{wanted});
+}
+
+Target require_target(ConfigMap& config, std::initializer_list<Target> wanted) {
+  const auto is_wanted = [&](const std::optional<Target>& target) {
+    return target && std::find(wanted.begin(), wanted.end(), *target) != wanted.end();
+  };
   const std::string name = config.text("target", std::nullopt);
   std::vector<std::string_view> valid;
   for (const TargetInfo& info : kTargets) {
-    if (info.target == wanted) valid.push_back(info.name);
-    if (info.name != name || info.target == wanted) continue;
-    config.reject("target", fmt::format("{} is {}, which {}", name, info.what,
-                                        info.target ? fmt::format("is not {}", role(wanted))
-                                                    : "is not supported"));
-  }
-  for (const std::string_view target : valid) {
-    if (name == target) return;
+    if (is_wanted(info.target)) valid.push_back(info.name);
+    if (info.name != name) continue;
+    if (is_wanted(info.target)) return *info.target;
+    config.reject("target",
+                  fmt::format("{} is {}, which {}", name, info.what,
+                              info.target ? fmt::format("is not {}", role(*wanted.begin()))
+                                          : "is not supported"));
   }
   config.reject("target", unknown_name("target", name, valid));
 }

@@ -5,6 +5,7 @@
 #include <easel/base/error.h>
 #include <easel/checkpoint/model_config.h>
 #include <easel/io/file.h>
+#include <easel/text/clip_tokenizer.h>
 #include <easel/text/sentencepiece_tokenizer.h>
 
 #include "config_map.h"
@@ -127,6 +128,7 @@ UNetConfig read_unet(const fs::path& path, int64_t& sample_size) {
   if (shift != "scale_shift") {
     config.require("resnet_time_scale_shift", "default", "expected default or scale_shift");
   }
+  unet.time_cond_proj_dim = config.optional_integer("time_cond_proj_dim", kPositive);
   read_heads(config, unet);
   sample_size = config.integer("sample_size", 64, kPositive);
 
@@ -150,9 +152,9 @@ UNetConfig read_unet(const fs::path& path, int64_t& sample_size) {
   config.require("attention_type", "default", "expected default");
   for (const std::string_view key :
        {"class_embed_type", "addition_embed_type", "encoder_hid_dim", "encoder_hid_dim_type",
-        "time_embedding_dim", "time_embedding_act_fn", "timestep_post_act", "time_cond_proj_dim",
-        "cross_attention_norm", "reverse_transformer_layers_per_block",
-        "mid_block_only_cross_attention", "projection_class_embeddings_input_dim"}) {
+        "time_embedding_dim", "time_embedding_act_fn", "timestep_post_act", "cross_attention_norm",
+        "reverse_transformer_layers_per_block", "mid_block_only_cross_attention",
+        "projection_class_embeddings_input_dim"}) {
     config.require(key, "", "expected null");
   }
   // upcast_attention concerns the arithmetic of float16 only, the others what was set to null
@@ -228,6 +230,13 @@ ClipTextConfig read_text_encoder(const fs::path& path) {
   return clip;
 }
 
+// Whether a folder's text encoder is OpenCLIP's, as Stable Diffusion 2's: by its exact GELU and by
+// a CLIP tokenizer that pads with token 0.
+bool is_open_clip(const ClipTextConfig& clip, const fs::path& tokenizer) {
+  if (clip.hidden_act != "gelu" || !fs::exists(tokenizer / "vocab.json")) return false;
+  return ClipTokenizer::from_folder(tokenizer).pad() == 0;
+}
+
 // Only what the model was trained with; how its levels are stepped through is the sampler's
 // business.
 void read_schedule(const fs::path& path, ModelConfig& model) {
@@ -267,13 +276,17 @@ ModelConfig read_diffusers_config(const fs::path& folder) {
   }
   ConfigMap index = read_json(folder / "model_index.json");
   check_class(index, {"StableDiffusionPipeline", "StableDiffusionInpaintPipeline",
-                      "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipelineLegacy"});
+                      "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipelineLegacy",
+                      "StableDiffusionInstructPix2PixPipeline", "LatentConsistencyModelPipeline",
+                      "LatentConsistencyModelImg2ImgPipeline"});
   ModelConfig model;
   model.unet = read_unet(folder / "unet" / "config.json", model.image_size);
   model.autoencoder = read_autoencoder(folder / "vae" / "config.json", model.scale_factor);
   model.text_encoder = read_text_encoder(folder / "text_encoder" / "config.json");
   if (!SentencePieceTokenizer::model_file_in(folder / "tokenizer").empty()) {
     model.tokenizer = "tokenizer";
+  } else {
+    model.open_clip = is_open_clip(model.text_encoder, folder / "tokenizer");
   }
   read_schedule(folder / "scheduler" / "scheduler_config.json", model);
   model.conditioning_key = model.unet.in_channels > model.autoencoder.embed_dim

@@ -7,6 +7,7 @@
 #include <easel/base/error.h>
 #include <easel/io/file.h>
 
+#include "model_family.h"
 #include "sha256.h"
 
 namespace easel {
@@ -20,11 +21,7 @@ constexpr size_t kOldHashBytes = 1 << 16;
 std::string group_of(const std::string& name, const FileInfo& info) {
   if (name.starts_with("model_ema.")) return "EMA weights";
   if (!info.layout) return "tensors";
-  for (const Part part : {Part::UNet, Part::Autoencoder, Part::TextEncoder}) {
-    if (name.starts_with(compvis_prefix(part)) || name.starts_with(native_prefix(part))) {
-      return std::string(part_name(part));
-    }
-  }
+  if (const auto part = part_of(name, *info.layout)) return std::string(part_name(*part));
   switch (info.kind) {
     case ModelKind::UNet:
       return std::string(part_name(Part::UNet));
@@ -92,13 +89,16 @@ std::string grouped(int64_t number) {
 
 CheckpointSummary inspect(const std::filesystem::path& path, const InspectOptions& options) {
   ModelFiles files = read_model_files(path);
+  const auto family = identify_family(files);
   CheckpointSummary summary{.path = path,
                             .format = files.format,
                             .info = identify(files.tensors),
+                            .family = {},
                             .groups = {},
                             .metadata = std::move(files.metadata),
                             .unknown_globals = std::move(files.unknown_globals),
                             .files = {}};
+  if (family) summary.family = family->what;
   summary.groups = summarize(files.tensors, summary.info);
   std::sort(summary.unknown_globals.begin(), summary.unknown_globals.end());
   if (options.hashes) {
@@ -109,6 +109,7 @@ CheckpointSummary inspect(const std::filesystem::path& path, const InspectOption
 
 std::string summary_text(const CheckpointSummary& summary) {
   std::string text = fmt::format("{}: {}\n", summary.path.string(), kind_text(summary.info.kind));
+  if (!summary.family.empty()) text += fmt::format("family          {}\n", summary.family);
   text += fmt::format("format          {}\n", summary.format);
   if (summary.info.layout)
     text += fmt::format("layout          {}\n", layout_name(*summary.info.layout));
@@ -135,6 +136,8 @@ std::string summary_json(const CheckpointSummary& summary) {
   nlohmann::ordered_json json;
   json["path"] = summary.path.string();
   json["kind"] = kind_text(summary.info.kind);
+  json["family"] = nullptr;
+  if (!summary.family.empty()) json["family"] = summary.family;
   json["format"] = summary.format;
   json["layout"] = nullptr;
   if (summary.info.layout) json["layout"] = layout_name(*summary.info.layout);

@@ -1,4 +1,6 @@
 // The tables of names: native (diffusers) to CompVis.
+#include "key_rules.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -45,9 +47,10 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kUNetResB
     {"conv2", "out_layers.3"},
     {"conv_shortcut", "skip_connection"},
 }};
-constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kUNetEnds{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kUNetEnds{{
     {"time_embedding.linear_1", "time_embed.0"},
     {"time_embedding.linear_2", "time_embed.2"},
+    {"time_embedding.cond_proj", "time_embed.cond_proj"},
     {"class_embedding", "label_emb"},
     {"conv_in", "input_blocks.0.0"},
     {"conv_norm_out", "out.0"},
@@ -111,6 +114,8 @@ size_t first_index(const std::vector<UNetPlan::Block>& blocks, size_t level,
   return index;
 }
 
+}  // namespace
+
 void rename_unet(KeyRule& rule, const UNetConfig& config, const UNetPlan& plan) {
   Name name(rule.native);
   name.word("unet");
@@ -156,6 +161,8 @@ void rename_unet(KeyRule& rule, const UNetConfig& config, const UNetPlan& plan) 
   }
 }
 
+namespace {
+
 void rename_vae(KeyRule& rule, const AutoencoderConfig& config) {
   Name name(rule.native);
   name.word("vae");
@@ -199,6 +206,41 @@ void rename_vae(KeyRule& rule, const AutoencoderConfig& config) {
   }
 }
 
+constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kOpenClipEnds{{
+    {"embeddings.token_embedding", "token_embedding"},
+    {"final_layer_norm", "ln_final"},
+    {"embeddings.position_embedding.weight", "positional_embedding"},
+}};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kOpenClipLayer{{
+    {"layer_norm1", "ln_1"},
+    {"self_attn.out_proj", "attn.out_proj"},
+    {"layer_norm2", "ln_2"},
+    {"mlp.fc1", "mlp.c_fc"},
+    {"mlp.fc2", "mlp.c_proj"},
+}};
+
+// OpenCLIP's own names, with q, k and v in one tensor as torch.nn.MultiheadAttention has them.
+void rename_open_clip(KeyRule& rule) {
+  Name name(rule.native);
+  name.word("text_encoder");
+  name.word("text_model");
+  if (!name.word("encoder.layers")) {
+    rule.foreign = rename(name, kOpenClipEnds);
+    if (rule.foreign.ends_with('.')) rule.foreign.pop_back();  // a tensor without a module
+    return;
+  }
+  const std::string place = fmt::format("transformer.resblocks.{}", name.number());
+  constexpr std::array<std::string_view, 3> kQkv{"self_attn.q_proj", "self_attn.k_proj",
+                                                 "self_attn.v_proj"};
+  for (int part = 0; part < 3; ++part) {
+    if (!name.word(kQkv[static_cast<size_t>(part)])) continue;
+    rule.foreign = fmt::format("{}.attn.in_proj_{}", place, name.rest());
+    rule.part = part;
+    return;
+  }
+  rule.foreign = fmt::format("{}.{}", place, rename(name, kOpenClipLayer));
+}
+
 template <class Module>
 std::vector<KeyRule> identity_rules(const Module& module, Part part) {
   std::vector<KeyRule> rules;
@@ -233,10 +275,15 @@ std::vector<KeyRule> autoencoder_rules(const AutoencoderConfig& config, WeightLa
   return rules;
 }
 
-std::vector<KeyRule> text_encoder_rules(const ClipTextConfig& config, WeightLayout layout) {
-  std::vector<KeyRule> rules = identity_rules(ClipText(config), Part::TextEncoder);
+std::vector<KeyRule> text_encoder_rules(const ModelConfig& config, WeightLayout layout) {
+  std::vector<KeyRule> rules = identity_rules(ClipText(config.text_encoder), Part::TextEncoder);
   if (layout == WeightLayout::Diffusers) return rules;
   for (KeyRule& rule : rules) {
+    if (config.open_clip) {
+      rename_open_clip(rule);
+      rule.foreign.insert(0, kOpenClipPrefix);
+      continue;
+    }
     rule.foreign = std::string(compvis_prefix(Part::TextEncoder)) +
                    rule.native.substr(native_prefix(Part::TextEncoder).size());
   }
@@ -252,7 +299,7 @@ std::vector<KeyRule> key_rules(const ModelConfig& config, WeightLayout layout, P
     case Part::Autoencoder:
       return autoencoder_rules(config.autoencoder, layout);
     case Part::TextEncoder:
-      return text_encoder_rules(config.text_encoder, layout);
+      return text_encoder_rules(config, layout);
   }
   return {};
 }

@@ -12,6 +12,7 @@
 #include <easel/base/error.h>
 #include <easel/nn/module.h>
 
+#include "block_weights.h"
 #include "lora_delta.h"
 #include "lora_file.h"
 
@@ -127,6 +128,18 @@ std::string describe_mismatch(const LoraFile& file, const ModelConfig& config) {
 void merge(StableDiffusion& model, const Targets& targets, const LoraChoice& choice,
            const Log& log) {
   const LoraFile file = read_lora(choice.file);
+  std::vector<double> blocks;
+  std::optional<UNetBlockPlaces> places;
+  if (!choice.blocks.empty()) {
+    places.emplace(model.config);
+    blocks = numbers_of_blocks(choice.blocks, *places, file.name);
+  }
+  const auto strength_at = [&](const Target& target) {
+    const bool unet = target.part == Part::UNet;
+    const double strength = unet ? choice.unet : choice.text_encoder;
+    if (!places) return strength;
+    return strength * (unet ? blocks[places->at(target.native + ".weight") + 1] : blocks[0]);
+  };
   std::vector<std::string> unused = file.unknown;
   std::map<std::string, std::string> used;  // native name: what the file calls it
   for (const auto& [name, module] : file.modules) {
@@ -139,7 +152,7 @@ void merge(StableDiffusion& model, const Targets& targets, const LoraChoice& cho
     if (const auto [other, fresh] = used.emplace(target->native, name); !fresh) {
       fail("{} and {} are both updates of {}", what, printable(other->second, 200), target->native);
     }
-    const double strength = target->part == Part::UNet ? choice.unet : choice.text_encoder;
+    const double strength = strength_at(*target);
     Tensor merged;
     try {
       merged = adapted(*target->weight, module, strength, what);

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include <fmt/ranges.h>
+
 #include <easel/base/error.h>
 #include <easel/base/fields.h>
 
@@ -15,6 +17,8 @@ namespace fs = std::filesystem;
 constexpr std::array<std::string_view, 4> kExtensions = {".safetensors", ".pt", ".ckpt", ".bin"};
 constexpr double kMaxWeight = 100;
 constexpr size_t kMaxFiles = 100000;
+constexpr size_t kMaxNumbers = 1000;
+constexpr std::string_view kBlocks = "lbw=";
 
 std::optional<double> number(std::string_view text) {
   double value = 0;
@@ -78,6 +82,12 @@ fs::path LoraFinder::find(const std::string& name) {
 
 LoraChoice LoraFinder::from_text(std::string_view text) {
   const std::string whole(text);
+  LoraChoice choice;
+  if (const size_t colon = text.rfind(':');
+      colon != text.npos && text.substr(colon + 1).starts_with(kBlocks)) {
+    choice.blocks = parse_block_weights(text.substr(colon + 1 + kBlocks.size()));
+    text = text.substr(0, colon);
+  }
   // The name may hold colons: only numbers at the end are weights.
   std::vector<std::string_view> weights;
   while (weights.size() < 2 && !is_file(text)) {
@@ -87,7 +97,7 @@ LoraChoice LoraFinder::from_text(std::string_view text) {
     text = text.substr(0, colon);
   }
   if (text.empty()) fail_usage("--lora needs a file or a name, not '{}'", printable(whole));
-  LoraChoice choice{.file = is_file(text) ? fs::path(text) : find(std::string(text))};
+  choice.file = is_file(text) ? fs::path(text) : find(std::string(text));
   if (!weights.empty()) {
     choice.text_encoder = weight_of(weights.front(), whole);
     choice.unet = weight_of(weights.back(), whole);
@@ -109,6 +119,8 @@ LoraChoice LoraFinder::from_tag(const PromptTag& tag) {
       text_encoder = weight_of(argument.substr(3), whole);
     } else if (argument.starts_with("unet=")) {
       unet = weight_of(argument.substr(5), whole);
+    } else if (argument.starts_with(kBlocks)) {
+      choice.blocks = parse_block_weights(std::string_view(argument).substr(kBlocks.size()));
     } else if (position == 1) {
       text_encoder = weight_of(argument, whole);
     } else if (position == 2) {
@@ -123,11 +135,31 @@ LoraChoice LoraFinder::from_tag(const PromptTag& tag) {
   return choice;
 }
 
+std::vector<double> parse_block_weights(std::string_view text) {
+  std::vector<double> weights;
+  size_t at = 0;
+  while (at < text.size()) {
+    const size_t end = std::min(text.find_first_of(", \t\n", at), text.size());
+    const std::string_view word = text.substr(at, end - at);
+    at = end + 1;
+    if (word.empty()) continue;
+    double weight = 0;
+    if (!parse_field(word, weight)) {
+      fail_usage("block weights are numbers, comma-separated; '{}' is none", printable(word, 40));
+    }
+    weights.push_back(weight);
+    if (weights.size() > kMaxNumbers)
+      fail_usage("there are more than {} block weights", kMaxNumbers);
+  }
+  return weights;
+}
+
 std::string loras_text(const std::vector<LoraChoice>& loras) {
   std::string text;
   for (const LoraChoice& lora : loras) {
     text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", lora.name(), lora.text_encoder);
     if (lora.unet != lora.text_encoder) text += fmt::format("/{}", lora.unet);
+    if (!lora.blocks.empty()) text += fmt::format(" (blocks {})", fmt::join(lora.blocks, " "));
   }
   return text;
 }

@@ -63,16 +63,16 @@ UNetConfig read_unet(ConfigMap config) {
   unet.num_classes = params.optional_integer("num_classes", kPositive);
   unet.use_checkpoint = params.boolean("use_checkpoint", false);
   unet.norm_num_groups = params.integer("norm_num_groups", 32, kPositive);
+  unet.time_cond_proj_dim = params.optional_integer("time_cond_proj_dim", kPositive);
 
   params.require("dims", "2", "pictures have 2 dimensions");
-  params.require("use_fp16", "false", "the type is chosen when the model is loaded (--dtype)");
-  params.require("use_bf16", "false", "the type is chosen when the model is loaded (--dtype)");
   params.require("n_embed", "", "a UNet that predicts codebook entries");
   params.require("disable_self_attentions", "", "every transformer attends to itself here");
   params.require("num_attention_blocks", "", "attention is behind every residual block of a level");
   params.require("disable_middle_self_attn", "false", "the middle block has attention");
   params.require("adm_in_channels", "", "embeddings of pictures or sizes");
-  params.ignore({"image_size", "context_dim"});
+  // The type is chosen when the model is loaded; Stability's configs have use_fp16: true.
+  params.ignore({"image_size", "context_dim", "use_fp16", "use_bf16"});
   params.finish();
   check(unet);
   return unet;
@@ -88,16 +88,20 @@ AutoencoderConfig read_autoencoder(ConfigMap config) {
   return vae;
 }
 
-ClipTextConfig read_text_encoder(ConfigMap config, std::string& tokenizer) {
-  require_target(config, Target::ClipText);
+void read_text_encoder(ConfigMap config, ModelConfig& model) {
+  const Target target = require_target(config, {Target::ClipText, Target::OpenClipText});
+  model.open_clip = target == Target::OpenClipText;
   std::optional<ConfigMap> params = config.optional_map("params");
   config.finish();
-  if (!params) return {};
-  ClipTextConfig clip = read_text_encoder_params(*params);
-  tokenizer = params->text("tokenizer", "");
+  if (!params) {
+    model.text_encoder = model.open_clip ? open_clip_vit_h() : ClipTextConfig{};
+    return;
+  }
+  model.text_encoder =
+      model.open_clip ? read_open_clip_params(*params) : read_text_encoder_params(*params);
+  model.tokenizer = params->text("tokenizer", "");
   params->ignore({"ckpt_path"});
   params->finish();
-  return clip;
 }
 
 ConditioningKey read_conditioning_key(ConfigMap& params) {
@@ -146,7 +150,7 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
                       : fmt::format("got '{}', expected target and params", printable(value, 60)));
   }
   // The text encoder says best what kind of a model it is.
-  config.text_encoder = read_text_encoder(params.map("cond_stage_config"), config.tokenizer);
+  read_text_encoder(params.map("cond_stage_config"), config);
   config.autoencoder = read_autoencoder(params.map("first_stage_config"));
   config.unet = read_unet(params.map("unet_config"));
 
@@ -184,6 +188,7 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
                  "personalization_config",
                  "use_ema_in_validation",
                  "unet_trainable",
+                 "load_ema",
                  "make_it_fit",
                  "reset_ema",
                  "reset_num_ema_updates"});
@@ -198,6 +203,16 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
 }
 
 }  // namespace
+
+bool takes_mask(const ModelConfig& config) {
+  return config.conditioning_key == ConditioningKey::Hybrid &&
+         config.unet.in_channels == 2 * config.autoencoder.embed_dim + 1;
+}
+
+bool is_instruct_pix2pix(const ModelConfig& config) {
+  return config.conditioning_key == ConditioningKey::Hybrid &&
+         config.unet.in_channels == 2 * config.autoencoder.embed_dim;
+}
 
 ModelConfig parse_model_config(const std::string& yaml_text, const std::string& name_for_errors) {
   ConfigMap root = ConfigMap::parse(yaml_text, name_for_errors);

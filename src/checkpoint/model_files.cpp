@@ -56,7 +56,10 @@ std::optional<ModelKind> identify_other(const Tensors& tensors) {
   if (!whole && has_any_with(tensors, {"quantize.embedding.weight", "quantize.embed"})) {
     return ModelKind::VqAutoencoder;
   }
-  if (whole && has_prefix(tensors, "cond_stage_model.model.")) return ModelKind::StableDiffusion2;
+  if (tensors.contains("encoder.layers.1.conv.0.weight") ||
+      tensors.contains("decoder.layers.2.conv.0.weight") || tensors.contains("3.conv.4.weight")) {
+    return ModelKind::TinyAutoencoder;
+  }
   if (tensors.size() <= 64 && has_any_with(tensors, {"768.0.linear", "320.0.linear"})) {
     return ModelKind::Hypernetwork;
   }
@@ -127,8 +130,6 @@ std::string_view kind_text(ModelKind kind) {
       return "an autoencoder (VAE) alone";
     case ModelKind::TextEncoder:
       return "a text encoder alone";
-    case ModelKind::StableDiffusion2:
-      return "a Stable Diffusion 2 model";
     case ModelKind::StableDiffusionXL:
       return "a Stable Diffusion XL model";
     case ModelKind::StableDiffusion3:
@@ -145,6 +146,8 @@ std::string_view kind_text(ModelKind kind) {
       return "a hypernetwork";
     case ModelKind::VqAutoencoder:
       return "a vector-quantised (VQ) autoencoder";
+    case ModelKind::TinyAutoencoder:
+      return "a tiny autoencoder (TAESD)";
     case ModelKind::Unknown:
       return "no model that is known here";
   }
@@ -153,10 +156,10 @@ std::string_view kind_text(ModelKind kind) {
 
 FileInfo identify(const Tensors& tensors) {
   if (const auto other = identify_other(tensors)) return {*other, std::nullopt};
-  const auto parts_in = [&](auto prefix_of) {
+  const auto parts_in = [&](WeightLayout layout) {
     std::set<Part> parts;
-    for (const Part part : {Part::UNet, Part::Autoencoder, Part::TextEncoder}) {
-      if (has_prefix(tensors, prefix_of(part))) parts.insert(part);
+    for (const auto& [name, tensor] : tensors) {
+      if (const auto part = part_of(name, layout)) parts.insert(*part);
     }
     return parts;
   };
@@ -165,11 +168,8 @@ FileInfo identify(const Tensors& tensors) {
     if (parts.contains(Part::UNet)) return ModelKind::UNet;
     return parts.contains(Part::Autoencoder) ? ModelKind::Autoencoder : ModelKind::TextEncoder;
   };
-  if (const auto parts = parts_in(compvis_prefix); !parts.empty()) {
-    return {kind_of(parts), WeightLayout::CompVis};
-  }
-  if (const auto parts = parts_in(native_prefix); !parts.empty()) {
-    return {kind_of(parts), WeightLayout::Diffusers};
+  for (const WeightLayout layout : {WeightLayout::CompVis, WeightLayout::Diffusers}) {
+    if (const auto parts = parts_in(layout); !parts.empty()) return {kind_of(parts), layout};
   }
   // A part without a prefix.
   if (has_prefix(tensors, "encoder.down.") || has_prefix(tensors, "decoder.up.")) {

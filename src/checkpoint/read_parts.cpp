@@ -23,6 +23,26 @@ constexpr std::array<ClipVersion, 5> kClipVersions{{
     {"openai/clip-vit-base-patch16", 512, 2048, 8},
 }};
 
+// Fields of ClipTextConfig by their own names, over what stands in `clip`.
+void read_clip_fields(ConfigMap& params, ClipTextConfig& clip) {
+  clip.vocab_size = params.integer("vocab_size", clip.vocab_size, kPositive);
+  clip.hidden_size = params.integer("hidden_size", clip.hidden_size, kPositive);
+  clip.intermediate_size = params.integer("intermediate_size", clip.intermediate_size, kPositive);
+  clip.num_hidden_layers = params.integer("num_hidden_layers", clip.num_hidden_layers, kPositive);
+  clip.num_attention_heads =
+      params.integer("num_attention_heads", clip.num_attention_heads, kPositive);
+  clip.max_position_embeddings =
+      params.integer("max_position_embeddings", clip.max_position_embeddings, kPositive);
+  clip.hidden_act = params.text("hidden_act", clip.hidden_act);
+  clip.layer_norm_eps = params.number("layer_norm_eps", clip.layer_norm_eps);
+
+  const int64_t length = params.integer("max_length", clip.max_position_embeddings, kPositive);
+  if (length != clip.max_position_embeddings) {
+    params.reject("max_length", fmt::format("{} is not supported; prompts are padded to {} tokens",
+                                            length, clip.max_position_embeddings));
+  }
+}
+
 }  // namespace
 
 AutoencoderConfig read_autoencoder_params(ConfigMap& params) {
@@ -68,26 +88,34 @@ ClipTextConfig read_text_encoder_params(ConfigMap& params) {
     clip.intermediate_size = known.intermediate;
     clip.num_attention_heads = known.heads;
   }
-  clip.vocab_size = params.integer("vocab_size", clip.vocab_size, kPositive);
-  clip.hidden_size = params.integer("hidden_size", clip.hidden_size, kPositive);
-  clip.intermediate_size = params.integer("intermediate_size", clip.intermediate_size, kPositive);
-  clip.num_hidden_layers = params.integer("num_hidden_layers", clip.num_hidden_layers, kPositive);
-  clip.num_attention_heads =
-      params.integer("num_attention_heads", clip.num_attention_heads, kPositive);
-  clip.max_position_embeddings =
-      params.integer("max_position_embeddings", clip.max_position_embeddings, kPositive);
-  clip.hidden_act = params.text("hidden_act", clip.hidden_act);
-  clip.layer_norm_eps = params.number("layer_norm_eps", clip.layer_norm_eps);
-
-  const int64_t length = params.integer("max_length", clip.max_position_embeddings, kPositive);
-  if (length != clip.max_position_embeddings) {
-    params.reject("max_length", fmt::format("{} is not supported; prompts are padded to {} tokens",
-                                            length, clip.max_position_embeddings));
-  }
+  read_clip_fields(params, clip);
   params.require("layer", "last", "the context is the last layer's output");
   params.ignore({"version", "device", "freeze", "layer_idx"});
   check(clip);
   return clip;
+}
+
+ClipTextConfig read_open_clip_params(ConfigMap& params) {
+  params.require("arch", "ViT-H-14", "Stable Diffusion 2 has OpenCLIP's ViT-H-14");
+  ClipTextConfig clip = open_clip_vit_h();
+  read_clip_fields(params, clip);
+  const std::string layer = params.text("layer", "last");
+  if (layer != "last" && layer != "penultimate") {
+    constexpr std::array<std::string_view, 2> known{"last", "penultimate"};
+    params.reject("layer", unknown_name("layer", layer, known));
+  }
+  if (layer == "penultimate") --clip.num_hidden_layers;
+  params.ignore({"arch", "version", "device", "freeze"});
+  check(clip);
+  return clip;
+}
+
+ClipTextConfig open_clip_vit_h() {
+  return {.hidden_size = 1024,
+          .intermediate_size = 4096,
+          .num_hidden_layers = 24,
+          .num_attention_heads = 16,
+          .hidden_act = "gelu"};
 }
 
 }  // namespace easel

@@ -15,4 +15,11 @@ AutoencoderConfig read_autoencoder_params(ConfigMap& params);
 // CompVis's FrozenCLIPEmbedder, and ClipTextConfig's fields by name; likewise.
 ClipTextConfig read_text_encoder_params(ConfigMap& params);
 
+// OpenCLIP's ViT-H-14 text encoder, all 24 layers of it.
+ClipTextConfig open_clip_vit_h();
+
+// Stability's FrozenOpenCLIPEmbedder; likewise. num_hidden_layers is that of the transformer; the
+// config has one less where `layer` is "penultimate".
+ClipTextConfig read_open_clip_params(ConfigMap& params);
+
 }  // namespace easel

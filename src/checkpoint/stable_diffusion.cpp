@@ -4,9 +4,11 @@
 
 #include <easel/base/error.h>
 #include <easel/checkpoint/model_files.h>
+#include <easel/checkpoint/tiny_autoencoder.h>
 #include <easel/checkpoint/weights.h>
 #include <easel/nn/module.h>
 
+#include "model_family.h"
 #include "tokenizer_folder.h"
 #include "vae_file.h"
 
@@ -15,15 +17,36 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The config that goes with a model, by LoadOptions::config's rules.
-fs::path find_config(const fs::path& model, const LoadOptions& options) {
+// The config that goes with a model, by LoadOptions::config's rules; empty: the default one.
+fs::path find_own_config(const fs::path& model, const LoadOptions& options) {
   if (!options.config.empty()) return options.config;
   if (fs::is_directory(model)) return model;
   const fs::path beside = fs::path(model).replace_extension(".yaml");
   if (fs::exists(beside)) return beside;
-  if (!options.default_config.empty()) return options.default_config;
-  fail_usage("{}: there is no {} that says what the model is made of; give one with --config",
-             model.string(), beside.filename().string());
+  if (options.default_config.empty()) {
+    fail_usage("{}: there is no {} that says what the model is made of; give one with --config",
+               model.string(), beside.filename().string());
+  }
+  return {};
+}
+
+// The config of a file that brings none, by what the file holds.
+ModelConfig read_default_config(const fs::path& model, const LoadOptions& options) {
+  const auto family = identify_family(read_model_files(model));
+  if (!family) return read_model_config(options.default_config);
+  const fs::path named = options.default_config.parent_path() / family->config;
+  const bool usual = family->config == "v1-inference.yaml";
+  if (!usual && !fs::exists(named)) {
+    fail_usage("{} is {}, and there is no {}; give its config with --config", model.string(),
+               family->what, named.string());
+  }
+  ModelConfig config = read_model_config(usual ? options.default_config : named);
+  if (family->parameterization) config.parameterization = *family->parameterization;
+  config.schedule.zero_terminal_snr |= family->zero_terminal_snr;
+  config.unet.time_cond_proj_dim = family->time_cond_proj_dim;
+  say(options.log, usual ? LogLevel::Debug : LogLevel::Info,
+      fmt::format("{} is taken for {}", model.filename().string(), family->what));
+  return config;
 }
 
 // Binds the module's parameters to the loaded tensors: views where type and device are the wanted.
@@ -64,19 +87,22 @@ std::string model_name(const fs::path& model) {
 }  // namespace
 
 fs::path config_folder(const fs::path& model, const LoadOptions& options) {
-  const fs::path config = find_config(model, options);
+  const fs::path config = find_own_config(model, options);
+  if (config.empty()) return options.default_config.parent_path();
   return fs::is_directory(config) ? config : config.parent_path();
 }
 
 ModelConfig find_model_config(const fs::path& model, const LoadOptions& options) {
-  const fs::path config = find_config(model, options);
-  ModelConfig read =
-      fs::is_directory(config) ? read_diffusers_config(config) : read_model_config(config);
+  const fs::path config = find_own_config(model, options);
+  ModelConfig read = config.empty()             ? read_default_config(model, options)
+                     : fs::is_directory(config) ? read_diffusers_config(config)
+                                                : read_model_config(config);
+  if (options.parameterization) read.parameterization = *options.parameterization;
   if (read.scale_by_std) {
     fail_usage(
         "{}: scale_by_std leaves the scale of the latents to training; give the number that was "
         "found as scale_factor, with scale_by_std: false",
-        config.string());
+        config.empty() ? model.string() : config.string());
   }
   return read;
 }
@@ -92,6 +118,10 @@ Tokenizer load_tokenizer(const fs::path& folder, const std::string& tokenizer,
 
 Tokenizer load_tokenizer(const fs::path& folder, const ModelConfig& config,
                          const fs::path& vocabulary) {
+  if (config.tokenizer.empty() && config.open_clip) {
+    return checked(ClipTokenizer::from_bpe_file(vocabulary).with_pad(0), config.text_encoder,
+                   vocabulary);
+  }
   return load_tokenizer(folder, config.tokenizer, config.text_encoder, vocabulary);
 }
 
@@ -123,8 +153,12 @@ Tensors load_native(const fs::path& model, const ModelConfig& config, const Load
   sources[0].layout = *info.layout;
   sources[0].name = model.string();
   if (!options.vae.empty()) {
-    sources[0].parts.erase(Part::Autoencoder);
-    sources.push_back(read_vae_file(options.vae));
+    auto vae = read_vae_file(options.vae);
+    // TAESD stands beside the model's own, which does what a half of it cannot.
+    if (auto* source = std::get_if<WeightSource>(&vae)) {
+      sources[0].parts.erase(Part::Autoencoder);
+      sources.push_back(std::move(*source));
+    }
   }
   // Not checked for NaN here: that reads all of the file, where loading only maps it. `verify` does
   // it.
@@ -152,6 +186,13 @@ StableDiffusion load(const fs::path& model, const LoadOptions& given) {
   bind(loaded.text_encoder, Part::TextEncoder, native, wanted);
   bind(loaded.unet, Part::UNet, native, wanted);
   bind(loaded.autoencoder, Part::Autoencoder, native, wanted);
+  if (!options.vae.empty()) {
+    auto vae = read_vae_file(options.vae);
+    if (auto* tiny = std::get_if<TinyVaeFile>(&vae)) {
+      loaded.tiny_autoencoder = load_tiny_autoencoder(
+          std::move(tiny->tensors), config.autoencoder.embed_dim, wanted, options.vae.string());
+    }
+  }
   return loaded;
 }
 

@@ -35,8 +35,8 @@ SentencePieceTokenizer read_sentencepiece(const fs::path& path) {
                                 : SentencePieceTokenizer::from_file(path);
 }
 
-std::map<std::string, std::string> tokenizer_folder_files(const fs::path& bpe_file,
-                                                          int64_t length) {
+std::map<std::string, std::string> tokenizer_folder_files(const fs::path& bpe_file, int64_t length,
+                                                          bool open_clip) {
   const text::TokenizerFiles files = text::read_bpe_file(bpe_file);
   std::vector<std::pair<int64_t, std::string>> entries;
   for (const auto& [token, id] : files.vocabulary) entries.emplace_back(id, token);
@@ -47,14 +47,18 @@ std::map<std::string, std::string> tokenizer_folder_files(const fs::path& bpe_fi
     if (token.id == files.eos) end = token.content;
   }
   std::sort(entries.begin(), entries.end());
-  Json vocabulary = Json::object();
-  for (const auto& [id, token] : entries) vocabulary[token] = id;
+  const std::string pad = open_clip ? entries.front().second : end;
+  // By hand: a JSON object that keeps its order looks through all of it for every new name.
+  std::string vocabulary;
+  for (const auto& [id, token] : entries) {
+    vocabulary += fmt::format("{}{}:{}", vocabulary.empty() ? "{" : ",", Json(token).dump(), id);
+  }
 
   std::string merges = "#version: 0.2\n";
   for (const auto& [left, right] : files.merges) merges += left + " " + right + "\n";
   const Json special{{"bos_token", special_token(begin)},
                      {"eos_token", special_token(end)},
-                     {"pad_token", end},
+                     {"pad_token", pad},
                      {"unk_token", special_token(end)}};
   Json config{{"add_prefix_space", false},
               {"do_lower_case", true},
@@ -62,7 +66,7 @@ std::map<std::string, std::string> tokenizer_folder_files(const fs::path& bpe_fi
               {"model_max_length", length},
               {"tokenizer_class", "CLIPTokenizer"}};
   config.update(special);
-  return {{"vocab.json", vocabulary.dump() + "\n"},
+  return {{"vocab.json", vocabulary + "}\n"},
           {"merges.txt", merges},
           {"special_tokens_map.json", special.dump(2) + "\n"},
           {"tokenizer_config.json", config.dump(2) + "\n"}};

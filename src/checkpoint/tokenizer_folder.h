@@ -13,9 +13,10 @@ namespace easel {
 SentencePieceTokenizer read_sentencepiece(const std::filesystem::path& path);
 
 // vocab.json, merges.txt, tokenizer_config.json and special_tokens_map.json of CLIP's tokenizer by
-// name, from OpenAI's BPE file. `length` is how many tokens a prompt is padded to.
+// name, from OpenAI's BPE file. `length` is how many tokens a prompt is padded to; `open_clip`:
+// with token 0.
 std::map<std::string, std::string> tokenizer_folder_files(const std::filesystem::path& bpe_file,
-                                                          int64_t length);
+                                                          int64_t length, bool open_clip);
 
 // spiece.model, tokenizer_config.json and special_tokens_map.json, as T5Tokenizer reads them, of a
 // model file that came alone.

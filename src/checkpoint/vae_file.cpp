@@ -5,7 +5,7 @@
 
 namespace easel {
 
-WeightSource read_vae_file(const std::filesystem::path& path) {
+std::variant<WeightSource, TinyVaeFile> read_vae_file(const std::filesystem::path& path) {
   ModelFiles files;
   if (std::filesystem::is_directory(path / "vae")) {
     files = read_component(path / "vae", "diffusion_pytorch_model");
@@ -15,6 +15,7 @@ WeightSource read_vae_file(const std::filesystem::path& path) {
     files = read_model_files(path);
   }
   const FileInfo info = identify(files.tensors);
+  if (info.kind == ModelKind::TinyAutoencoder) return TinyVaeFile{std::move(files.tensors)};
   if (!info.layout ||
       (info.kind != ModelKind::Autoencoder && info.kind != ModelKind::StableDiffusion)) {
     fail("{} is {}; expected the weights of an autoencoder (VAE)", path.string(),

@@ -39,12 +39,14 @@ constexpr std::array<std::string_view, 9> kHarmlessPrefixes{"model_ema.",
                                                             "lr_schedulers.",
                                                             "callbacks."};
 // Of the text encoder, behind its prefix: buffers, and the parts of CLIP that are not used.
-constexpr std::array<std::string_view, 6> kHarmlessOfClip{"text_model.embeddings.position_ids",
+constexpr std::array<std::string_view, 8> kHarmlessOfClip{"text_model.embeddings.position_ids",
                                                           "embeddings.position_ids",
                                                           "logit_scale",
-                                                          "text_projection.",
+                                                          "text_projection",
                                                           "visual_projection.",
-                                                          "vision_model."};
+                                                          "vision_model.",
+                                                          "attn_mask",
+                                                          "visual."};
 
 bool is_harmless(const std::string& name, WeightLayout layout) {
   const auto starts = [](std::string_view text) {
@@ -52,8 +54,9 @@ bool is_harmless(const std::string& name, WeightLayout layout) {
   };
   if (std::find(kHarmless.begin(), kHarmless.end(), name) != kHarmless.end()) return true;
   if (std::any_of(kHarmlessPrefixes.begin(), kHarmlessPrefixes.end(), starts(name))) return true;
-  const std::string_view clip = layout == WeightLayout::CompVis ? compvis_prefix(Part::TextEncoder)
-                                                                : native_prefix(Part::TextEncoder);
+  std::string_view clip = layout == WeightLayout::CompVis ? compvis_prefix(Part::TextEncoder)
+                                                          : native_prefix(Part::TextEncoder);
+  if (name.starts_with(kOpenClipPrefix)) clip = kOpenClipPrefix;
   return name.starts_with(clip) && std::any_of(kHarmlessOfClip.begin(), kHarmlessOfClip.end(),
                                                starts(std::string_view(name).substr(clip.size())));
 }
@@ -82,13 +85,9 @@ void WeightReport::wrong_type(const std::string& name, at::ScalarType got) {
 }
 
 void WeightReport::leftover(const std::string& name, const WeightSource& source) {
-  constexpr std::array<Part, 3> kParts{Part::UNet, Part::Autoencoder, Part::TextEncoder};
   if (is_harmless(name, source.layout)) return;
-  for (const Part part : kParts) {
-    const std::string_view prefix =
-        source.layout == WeightLayout::CompVis ? compvis_prefix(part) : native_prefix(part);
-    if (!name.starts_with(prefix)) continue;
-    if (source.parts.contains(part)) unexpected_.push_back(name);
+  if (const auto part = part_of(name, source.layout)) {
+    if (source.parts.contains(*part)) unexpected_.push_back(name);
     return;
   }
   ++foreign_[name.substr(0, name.find('.'))];

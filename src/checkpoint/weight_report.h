@@ -16,6 +16,7 @@ class WeightReport {
   void missing(const std::string& name, Part part) { missing_[part].push_back(name); }
   void misshapen(const std::string& name, at::IntArrayRef got, at::IntArrayRef expected);
   void wrong_type(const std::string& name, at::ScalarType got);
+  void unexpected(const std::string& name) { unexpected_.push_back(name); }
   // A tensor that no rule asked for: unexpected, foreign or known to be harmless.
   void leftover(const std::string& name, const WeightSource& source);
 

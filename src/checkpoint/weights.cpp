@@ -13,6 +13,7 @@
 
 #include <easel/base/error.h>
 
+#include "key_rules.h"
 #include "weight_report.h"
 
 namespace easel {
@@ -75,8 +76,10 @@ Tensor to_foreign_shape(const Tensor& native, Reshape reshape) {
   return native;
 }
 
-// The file's tensor as the parameter that the rule describes; nullopt after an entry in the report.
-std::optional<Tensor> convert(const KeyRule& rule, const Tensor& tensor, WeightReport& report) {
+}  // namespace
+
+std::optional<Tensor> parameter_of(const KeyRule& rule, const Tensor& tensor,
+                                   WeightReport& report) {
   if (!tensor.is_floating_point()) {
     report.wrong_type(rule.foreign, tensor.scalar_type());
     return std::nullopt;
@@ -94,6 +97,8 @@ std::optional<Tensor> convert(const KeyRule& rule, const Tensor& tensor, WeightR
   const Tensor whole = tensor.reshape(expected);
   return rule.part < 0 ? whole : take_part(whole, rule.part, rule.heads);
 }
+
+namespace {
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kOldVaeAttention{{
     {".query.", ".to_q."},
@@ -138,6 +143,15 @@ WeightLayout layout_from_name(std::string_view name) {
 std::string_view native_prefix(Part part) { return info(part).native; }
 std::string_view compvis_prefix(Part part) { return info(part).compvis; }
 std::string_view part_name(Part part) { return info(part).name; }
+
+std::optional<Part> part_of(std::string_view name, WeightLayout layout) {
+  const bool compvis = layout == WeightLayout::CompVis;
+  for (const Part part : kAllParts) {
+    if (name.starts_with(compvis ? compvis_prefix(part) : native_prefix(part))) return part;
+  }
+  if (compvis && name.starts_with(kOpenClipPrefix)) return Part::TextEncoder;
+  return std::nullopt;
+}
 
 void canonicalize(Tensors& tensors, WeightLayout layout) {
   std::vector<std::pair<std::string, std::string>> renames;
@@ -193,12 +207,16 @@ Tensors to_native(const ModelConfig& config, const std::vector<WeightSource>& so
           continue;
         }
         used.insert(found->first);
-        if (auto tensor = convert(rule, found->second, report)) {
+        if (auto tensor = parameter_of(rule, found->second, report)) {
           native.emplace(rule.native, *std::move(tensor));
         }
       }
     }
+    // The layer that "penultimate" leaves out.
+    const std::string unused_layer = fmt::format("{}transformer.resblocks.{}.", kOpenClipPrefix,
+                                                 config.text_encoder.num_hidden_layers);
     for (const auto& [name, tensor] : source.tensors) {
+      if (config.open_clip && name.starts_with(unused_layer)) continue;
       if (!used.contains(name)) report.leftover(name, source);
     }
   }

@@ -8,6 +8,8 @@
 #include <easel/base/error.h>
 #include <easel/checkpoint/convert.h>
 
+#include "read_parts.h"
+
 namespace easel {
 namespace {
 
@@ -76,6 +78,9 @@ std::string unet_yaml(const UNetConfig& unet, int64_t image_size) {
       groups_yaml(unet.norm_num_groups, "        "));
   // CompVis's own class knows no such argument.
   if (unet.use_linear_in_transformer) text += "        use_linear_in_transformer: true\n";
+  if (unet.time_cond_proj_dim) {
+    text += fmt::format("        time_cond_proj_dim: {}\n", *unet.time_cond_proj_dim);
+  }
   if (unet.context_dim) text += fmt::format("        context_dim: {}\n", *unet.context_dim);
   if (unet.num_classes) text += fmt::format("        num_classes: {}\n", *unet.num_classes);
   return text;
@@ -105,16 +110,36 @@ std::string tokenizer_yaml(const std::string& tokenizer) {
   return fmt::format("        tokenizer: {}\n", Json(tokenizer).dump());
 }
 
-std::string text_encoder_yaml(const ClipTextConfig& clip) {
+std::string clip_fields_yaml(const ClipTextConfig& clip) {
   return fmt::format(
-      "    cond_stage_config:\n"
-      "      target: ldm.modules.encoders.modules.FrozenCLIPEmbedder\n"
-      "      params:\n"
       "        vocab_size: {}\n        hidden_size: {}\n        intermediate_size: {}\n"
       "        num_hidden_layers: {}\n        num_attention_heads: {}\n"
       "        max_position_embeddings: {}\n        hidden_act: {}\n        layer_norm_eps: {}\n",
       clip.vocab_size, clip.hidden_size, clip.intermediate_size, clip.num_hidden_layers,
       clip.num_attention_heads, clip.max_position_embeddings, clip.hidden_act, clip.layer_norm_eps);
+}
+
+// Stability's class knows ViT-H-14 alone; the fields of another are our addition.
+std::string open_clip_yaml(const ClipTextConfig& clip) {
+  const ClipTextConfig vit_h = open_clip_vit_h();
+  const bool penultimate = clip.num_hidden_layers != vit_h.num_hidden_layers;
+  ClipTextConfig all = clip;
+  if (penultimate) ++all.num_hidden_layers;
+  const std::string text = fmt::format(
+      "    cond_stage_config:\n"
+      "      target: ldm.modules.encoders.modules.FrozenOpenCLIPEmbedder\n"
+      "      params:\n"
+      "        freeze: true\n        layer: {}\n",
+      penultimate ? "penultimate" : "last");
+  return clip_fields_yaml(all) == clip_fields_yaml(vit_h) ? text : text + clip_fields_yaml(all);
+}
+
+std::string text_encoder_yaml(const ModelConfig& config) {
+  if (config.open_clip) return open_clip_yaml(config.text_encoder);
+  return "    cond_stage_config:\n"
+         "      target: ldm.modules.encoders.modules.FrozenCLIPEmbedder\n"
+         "      params:\n" +
+         clip_fields_yaml(config.text_encoder);
 }
 
 std::vector<int64_t> widths(int64_t first, const std::vector<int64_t>& mult) {
@@ -177,6 +202,7 @@ Json unet_json(const ModelConfig& config) {
             {"up_block_types", up},
             {"use_linear_projection", unet.use_linear_in_transformer}};
   if (unet.num_classes) json["num_class_embeds"] = *unet.num_classes;
+  if (unet.time_cond_proj_dim) json["time_cond_proj_dim"] = *unet.time_cond_proj_dim;
   return json;
 }
 
@@ -251,6 +277,14 @@ Json scheduler_json(const ModelConfig& config) {
             {"skip_prk_steps", true},
             {"steps_offset", 1},
             {"trained_betas", nullptr}};
+  if (config.unet.time_cond_proj_dim) {
+    json["_class_name"] = "LCMScheduler";
+    json["set_alpha_to_one"] = true;
+    json["steps_offset"] = 0;
+    json["timestep_scaling"] = 10.0;
+    json["original_inference_steps"] = 50;
+    json.erase("skip_prk_steps");
+  }
   if (config.schedule.zero_terminal_snr) {
     json["_class_name"] = "DDIMScheduler";  // PNDMScheduler cannot start from noise alone
     json["rescale_betas_zero_snr"] = true;
@@ -261,13 +295,18 @@ Json scheduler_json(const ModelConfig& config) {
 }
 
 Json index_json(const ModelConfig& config) {
-  const bool inpaints = config.conditioning_key == ConditioningKey::Hybrid;
+  const bool distilled = config.unet.time_cond_proj_dim.has_value();
+  const std::string_view pipeline =
+      is_instruct_pix2pix(config) ? "StableDiffusionInstructPix2PixPipeline"
+      : config.conditioning_key == ConditioningKey::Hybrid ? "StableDiffusionInpaintPipeline"
+      : distilled                                          ? "LatentConsistencyModelPipeline"
+                                                           : "StableDiffusionPipeline";
   return Json{
-      {"_class_name", inpaints ? "StableDiffusionInpaintPipeline" : "StableDiffusionPipeline"},
+      {"_class_name", pipeline},
       {"feature_extractor", {nullptr, nullptr}},
       {"requires_safety_checker", false},
       {"safety_checker", {nullptr, nullptr}},
-      {"scheduler", {"diffusers", "PNDMScheduler"}},
+      {"scheduler", {"diffusers", distilled ? "LCMScheduler" : "PNDMScheduler"}},
       {"text_encoder", {"transformers", "CLIPTextModel"}},
       {"tokenizer", {"transformers", config.tokenizer.empty() ? "CLIPTokenizer" : "T5Tokenizer"}},
       {"unet", {"diffusers", "UNet2DConditionModel"}},
@@ -291,7 +330,7 @@ std::string compvis_config_text(const ModelConfig& config) {
              conditioning_text(config.conditioning_key), config.scale_factor, config.image_size,
              config.unet.out_channels, config.use_ema) +
          unet_yaml(config.unet, config.image_size) + autoencoder_yaml(config.autoencoder) +
-         text_encoder_yaml(config.text_encoder) + tokenizer_yaml(config.tokenizer);
+         text_encoder_yaml(config) + tokenizer_yaml(config.tokenizer);
 }
 
 std::map<std::string, std::string> diffusers_config_files(const ModelConfig& config) {

@@ -8,12 +8,13 @@
 #include <easel/ops/activation.h>
 #include <easel/ops/timestep_embedding.h>
 
+#include "unet_parts.h"
+
 namespace easel {
 namespace {
 
-constexpr double kEps = 1e-5;
-
-int64_t time_channels(const UNetConfig& config) { return config.model_channels * 4; }
+using models::kUNetEps;
+using models::time_channels;
 
 nn::ResBlock res_block(const UNetConfig& config, int64_t in, int64_t out,
                        nn::Resample resample = nn::Resample::None) {
@@ -22,7 +23,7 @@ nn::ResBlock res_block(const UNetConfig& config, int64_t in, int64_t out,
                        .time_channels = time_channels(config),
                        .scale_shift = config.use_scale_shift_norm,
                        .resample = resample,
-                       .eps = kEps,
+                       .eps = kUNetEps,
                        .norm_groups = config.norm_num_groups,
                        .dropout = config.dropout,
                        .use_checkpoint = config.use_checkpoint});
@@ -31,7 +32,7 @@ nn::ResBlock res_block(const UNetConfig& config, int64_t in, int64_t out,
 UNetAttention attention(const UNetConfig& config, int64_t channels,
                         const UNetPlan::Attention& shape) {
   if (!config.use_spatial_transformer) {
-    return nn::AttentionBlock(channels, shape.heads, kEps, config.norm_num_groups,
+    return nn::AttentionBlock(channels, shape.heads, kUNetEps, config.norm_num_groups,
                               config.use_checkpoint);
   }
   return nn::SpatialTransformer({.channels = channels,
@@ -56,6 +57,10 @@ Block make_block(const UNetConfig& config, const UNetPlan::Block& plan) {
   }
   return block;
 }
+
+}  // namespace
+
+namespace models {
 
 UNetDownBlock down_block(const UNetConfig& config, const UNetPlan::Block& plan) {
   auto block = make_block<UNetDownBlock>(config, plan);
@@ -88,7 +93,7 @@ UNetMidBlock mid_block(const UNetConfig& config, const UNetPlan& plan) {
   return block;
 }
 
-}  // namespace
+}  // namespace models
 
 int64_t size_multiple(const UNetConfig& config) {
   const bool any_size = config.conv_resample && !config.resblock_updown;
@@ -102,20 +107,30 @@ UNet::UNet(const UNetConfig& config, const UNetPlan& plan)
       conv_in_(config.in_channels, config.model_channels, 3, 1, 1),
       time_linear_1_(config.model_channels, time_channels(config)),
       time_linear_2_(time_channels(config), time_channels(config)),
-      mid_block_(mid_block(config, plan)),
-      conv_norm_out_(config.model_channels, kEps, config.norm_num_groups),
+      mid_block_(models::mid_block(config, plan)),
+      conv_norm_out_(config.model_channels, kUNetEps, config.norm_num_groups),
       conv_out_(config.model_channels, config.out_channels, 3, 1, 1) {
+  if (config.time_cond_proj_dim) {
+    time_cond_proj_.emplace(*config.time_cond_proj_dim, config.model_channels, /*with_bias=*/false);
+  }
   if (config.num_classes) class_embedding_.emplace(*config.num_classes, time_channels(config));
-  for (const UNetPlan::Block& block : plan.down) down_blocks_.push_back(down_block(config, block));
-  for (const UNetPlan::Block& block : plan.up) up_blocks_.push_back(up_block(config, block));
+  for (const UNetPlan::Block& block : plan.down)
+    down_blocks_.push_back(models::down_block(config, block));
+  for (const UNetPlan::Block& block : plan.up)
+    up_blocks_.push_back(models::up_block(config, block));
 }
 
 Tensor UNet::forward(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& context_BTD,
-                     const Tensor& class_label_B) const {
-  check_inputs(x_BCHW, t_B, context_BTD, class_label_B);
+                     const Tensor& class_label_B, const UNetExtras& extras) const {
+  check_inputs(x_BCHW, t_B, context_BTD, class_label_B, extras);
   // The angles are always float32: a float16 timestep would be rounded to a multiple of 0.5.
   Tensor time_BD = ops::timestep_embedding(t_B.to(x_BCHW.device()), config_.model_channels)
                        .to(conv_in_.weight.scalar_type());
+  if (time_cond_proj_) {
+    const Tensor guidance_BD =
+        ops::guidance_embedding(extras.guidance_B.to(x_BCHW.device()), *config_.time_cond_proj_dim);
+    time_BD = ops::add(time_cond_proj_->forward(guidance_BD.to(time_BD.scalar_type())), time_BD);
+  }
   time_BD = time_linear_2_.forward(ops::silu(time_linear_1_.forward(time_BD)));
   if (class_embedding_) {
     time_BD = ops::add(std::move(time_BD), class_embedding_->forward(class_label_B));
@@ -128,6 +143,14 @@ Tensor UNet::forward(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& cont
     h = block.forward(std::move(h), time_BD, context_BTD, skips);
   }
   h = mid_block_.forward(std::move(h), time_BD, context_BTD);
+  if (!extras.skips_BCHW.empty()) {
+    if (extras.skips_BCHW.size() != skips.size()) {
+      fail("UNet: {} residuals were given for {} skip connections", extras.skips_BCHW.size(),
+           skips.size());
+    }
+    for (size_t i = 0; i < skips.size(); ++i) skips[i] = skips[i] + extras.skips_BCHW[i];
+  }
+  if (extras.mid_BCHW.defined()) h = h + extras.mid_BCHW;
   for (const UNetUpBlock& block : up_blocks_) {
     h = block.forward(std::move(h), time_BD, context_BTD, skips);
   }
@@ -135,7 +158,7 @@ Tensor UNet::forward(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& cont
 }
 
 void UNet::check_inputs(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& context_BTD,
-                        const Tensor& class_label_B) const {
+                        const Tensor& class_label_B, const UNetExtras& extras) const {
   if (x_BCHW.dim() != 4 || x_BCHW.size(1) != config_.in_channels) {
     fail("UNet: the input has shape {}; expected [B, {}, H, W]", shape_text(x_BCHW.sizes()),
          config_.in_channels);
@@ -163,6 +186,16 @@ void UNet::check_inputs(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& c
     fail("UNet: the context has shape {}; expected [{}, T, {}]",
          context_BTD.defined() ? shape_text(context_BTD.sizes()) : "none", batch,
          *config_.context_dim);
+  }
+  const Tensor& guidance_B = extras.guidance_B;
+  if (guidance_B.defined() != config_.time_cond_proj_dim.has_value()) {
+    fail("UNet: the guidance scale {}",
+         config_.time_cond_proj_dim ? "is missing; this network takes one (time_cond_proj_dim)"
+                                    : "was given, but this network takes none");
+  }
+  if (guidance_B.defined() && (guidance_B.dim() != 1 || guidance_B.size(0) != batch)) {
+    fail("UNet: the guidance scales have shape {}; expected [{}]", shape_text(guidance_B.sizes()),
+         batch);
   }
   if (class_label_B.defined() != config_.num_classes.has_value()) {
     fail("UNet: class labels {}", config_.num_classes

@@ -46,6 +46,10 @@ void check_fields(const UNetConfig& config) {
   if (config.num_classes) {
     check_range("UNet config: num_classes", *config.num_classes, 1, int64_t{1} << 31);
   }
+  if (config.time_cond_proj_dim) {
+    check_range("UNet config: time_cond_proj_dim", *config.time_cond_proj_dim, 4,
+                models::kMaxChannels);
+  }
   if (config.use_spatial_transformer && !config.context_dim) {
     fail_usage(
         "UNet config: use_spatial_transformer needs context_dim, the features of the text "

@@ -13,6 +13,8 @@
 namespace easel {
 namespace {
 
+constexpr double kLeastLogvar = -30;
+
 bool all_finite(const Tensor& x) { return at::isfinite(x).all().item<bool>(); }
 
 Autoencoder in_float32(const Autoencoder& autoencoder) {
@@ -47,6 +49,12 @@ Posterior encode_pictures(const StableDiffusion& model, const Tensor& x_BCHW, co
                           VaeTiling tiling) {
   const c10::InferenceMode inference;
   const Tensor x = x_BCHW.to(model.device);
+  if (model.tiny_autoencoder.encoder) {
+    // Its latents are scaled and exact: the variance is as small as the large one's can be.
+    const Tensor z_BCHW = model.tiny_autoencoder.encoder->forward(x.to(model.dtype)).to(at::kFloat);
+    return {.mean_BCHW = z_BCHW / model.config.scale_factor,
+            .logvar_BCHW = at::full_like(z_BCHW, kLeastLogvar)};
+  }
   const auto encode = [&](const Autoencoder& autoencoder, at::ScalarType dtype) {
     const AutoencoderMemory memory(autoencoder.config(), x.sizes(), dtype, model.device);
     return memory.run(tiling, log,
@@ -66,6 +74,16 @@ Posterior encode_pictures(const StableDiffusion& model, const Tensor& x_BCHW, co
           .logvar_BCHW = posterior.logvar_BCHW.to(at::kFloat)};
 }
 
+std::vector<Image> decode_tiny(const TinyDecoder& decoder, const Tensor& latents_BCHW,
+                               PixelRounding rounding) {
+  const c10::InferenceMode inference;
+  const auto parameters = nn::named_parameters(decoder);
+  const Tensor x_BCHW = decoder.forward(latents_BCHW.to(parameters.front().tensor->options()));
+  std::vector<Image> images;
+  for (int64_t k = 0; k < x_BCHW.size(0); ++k) images.push_back(to_image(x_BCHW[k], rounding));
+  return images;
+}
+
 std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& latents_BCHW,
                                   PixelRounding rounding, const Log& log, VaeTiling tiling) {
   const c10::InferenceMode inference;
@@ -75,6 +93,9 @@ std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& la
          model.dtype == at::kFloat
              ? "the model's weights may be damaged (see easel-checkpoint verify)"
              : "use float32 (--precision full)");
+  }
+  if (model.tiny_autoencoder.decoder) {
+    return decode_tiny(*model.tiny_autoencoder.decoder, latents_BCHW, rounding);
   }
   const int64_t factor = model.config.autoencoder.downsampling();
   const auto decode = [&](const Autoencoder& autoencoder, const Tensor& z_1CHW) {

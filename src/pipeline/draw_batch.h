@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +17,14 @@ struct BatchStart {
   // The latents at the first level left, x = x0 + sigma * noise, on the model's device.
   std::function<Tensor(SigmaPlan& plan)> start;
   // What the network takes beside the prompts, one row; undefined: nothing.
-  Tensor concat_1CHW;
+  Tensor concat_1CHW{};
+  // For InstructPix2Pix: concat_1CHW is a picture with a guidance of its own.
+  std::optional<double> image_scale{};
   // What stays of the latents: where keep is 1 the estimates are those of `kept`, where it is 0
   // they are free. Undefined: all is free.
-  Tensor keep_11HW;
-  Tensor kept_BCHW;
+  Tensor keep_11HW{};
+  Tensor kept_BCHW{};
+  std::vector<Control> controls{};
 };
 
 // The final latents of a batch, scaled, float32 on the CPU.

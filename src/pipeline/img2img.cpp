@@ -12,22 +12,20 @@
 #include <easel/pipeline/decode.h>
 
 #include "draw_batch.h"
+#include "image_guidance.h"
 #include "torch_errors.h"
 
 namespace easel {
 namespace {
 
-bool takes_mask(const ModelConfig& config) {
-  return config.conditioning_key == ConditioningKey::Hybrid;
-}
-
 void check_model_kind(const ModelConfig& config) {
   const int64_t latents = config.autoencoder.embed_dim;
-  const int64_t expected = takes_mask(config) ? 2 * latents + 1 : latents;
-  if (config.conditioning_key == ConditioningKey::Concat || config.unet.in_channels != expected) {
+  const bool plain = config.conditioning_key == ConditioningKey::CrossAttention &&
+                     config.unet.in_channels == latents;
+  if (!plain && !takes_mask(config) && !is_instruct_pix2pix(config)) {
     fail_usage(
         "this model's UNet has {} input channels, the latents {}: it takes neither a prompt alone "
-        "nor a mask and a masked picture beside it",
+        "nor a picture, or a mask and a masked picture, beside it",
         config.unet.in_channels, latents);
   }
   if (config.unet.num_classes) fail_usage("this model draws numbered classes, not prompts");
@@ -135,6 +133,9 @@ EncodedCanvas encode_canvas(const StableDiffusion& model, Canvas canvas, const L
       encoded.keep_11HW =
           keep_of(mask_11HW, model.config.autoencoder.downsampling()).to(model.device);
     }
+    if (is_instruct_pix2pix(model.config)) {
+      encoded.concat_1CHW = encoded.posterior_1CHW.mean_BCHW;
+    }
     encoded.canvas = std::move(canvas);
     return encoded;
   });
@@ -144,6 +145,7 @@ Txt2ImgResult img2img(const StableDiffusion& model, const Img2ImgRequest& reques
                       NoiseSource& noise, const Progress& progress) {
   const PictureSettings& settings = request.settings;
   check_strength(request.strength);
+  check_image_scale(request.image_scale);
   check_model_kind(model.config);
   if (!request.canvas) fail_usage("img2img needs an encoded canvas");
   const auto shape = latent_shape(model, settings, static_cast<int64_t>(request.prompts.size()));
@@ -158,21 +160,27 @@ Txt2ImgResult img2img(const StableDiffusion& model, const Img2ImgRequest& reques
   const c10::InferenceMode inference;
   const nn::CircularPadding padding(settings.seamless.x, settings.seamless.y);
   return with_plain_errors("use a smaller size, smaller batches (--n_samples), or float16", [&] {
+    const bool from_noise = is_instruct_pix2pix(model.config);
     const Tensor z_BCHW = picture_latents(model, request, shape, noise);
     const auto start = [&](SigmaPlan& plan) {
+      const Tensor& given = request.initial_noise_BCHW;
+      const auto noise_BCHW = [&] {
+        return (given.defined() ? given : noise.draw(shape)).to(model.device, at::kFloat);
+      };
+      if (from_noise) return noise_BCHW() * plan.initial_scale;
       // A list of levels counts its own steps.
       const int64_t steps = is_level_list(settings.schedule) ? plan.steps() : settings.steps;
       const StartLevel level =
           cut_plan(plan, find_sampler(settings.sampler), request.strength, steps);
-      const Tensor& given = request.initial_noise_BCHW;
-      const Tensor noise_BCHW =
-          (given.defined() ? given : noise.draw(shape)).to(model.device, at::kFloat);
-      return (z_BCHW + noise_BCHW * level.noise_sigma) * level.scale;
+      return (z_BCHW + noise_BCHW() * level.noise_sigma) * level.scale;
     };
-    const BatchStart batch{.start = start,
-                           .concat_1CHW = canvas.concat_1CHW,
-                           .keep_11HW = canvas.keep_11HW,
-                           .kept_BCHW = z_BCHW};
+    const BatchStart batch{
+        .start = start,
+        .concat_1CHW = canvas.concat_1CHW,
+        .image_scale = from_noise ? std::optional(request.image_scale) : std::nullopt,
+        .keep_11HW = canvas.keep_11HW,
+        .kept_BCHW = z_BCHW,
+        .controls = request.controls};
     Txt2ImgResult result = draw_batch(model, request.prompts, settings, batch, noise, progress);
     for (Image& image : result.images) image = finished(canvas.canvas, image);
     return result;

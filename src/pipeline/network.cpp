@@ -1,5 +1,7 @@
 #include "easel/pipeline/network.h"
 
+#include <utility>
+
 #include <ATen/ATen.h>
 
 #include <easel/base/error.h>
@@ -15,8 +17,9 @@ void check_part(std::string_view name, bool given, bool taken) {
 
 }  // namespace
 
-Network make_network(const StableDiffusion& model) {
-  return [&model](const Tensor& x_BCHW, const Tensor& t_B, const Conditioning& conditioning) {
+Network make_network(const StableDiffusion& model, Steering steering) {
+  return [&model, steering = std::move(steering)](const Tensor& x_BCHW, const Tensor& t_B,
+                                                  const Conditioning& conditioning) {
     const ConditioningKey key = model.config.conditioning_key;
     const bool takes_concat = key != ConditioningKey::CrossAttention;
     check_part("concat", conditioning.concat_BCHW.defined(), takes_concat);
@@ -25,7 +28,18 @@ Network make_network(const StableDiffusion& model) {
     if (takes_concat) {
       input_BCHW = at::cat({input_BCHW, conditioning.concat_BCHW.to(model.dtype)}, 1);
     }
-    return model.unet.forward(input_BCHW, t_B, conditioning.context_BTD, conditioning.class_label_B)
+    UNetExtras extras;
+    if (model.config.unet.time_cond_proj_dim) {
+      extras.guidance_B = at::full({x_BCHW.size(0)}, steering.guidance_scale - 1,
+                                   at::device(model.device).dtype(at::kFloat));
+    }
+    ControlResiduals residuals =
+        control_residuals(model, steering.controls, input_BCHW.narrow(1, 0, x_BCHW.size(1)), t_B,
+                          conditioning.context_BTD);
+    extras.skips_BCHW = std::move(residuals.skips_BCHW);
+    extras.mid_BCHW = residuals.mid_BCHW;
+    return model.unet
+        .forward(input_BCHW, t_B, conditioning.context_BTD, conditioning.class_label_B, extras)
         .to(at::kFloat);
   };
 }

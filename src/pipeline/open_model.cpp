@@ -1,5 +1,6 @@
 #include "easel/pipeline/open_model.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 
@@ -31,6 +32,20 @@ std::optional<at::ScalarType> find_dtype(const std::string& name) {
   return dtype;
 }
 
+LoadOptions load_options(const ModelRequest& request) {
+  LoadOptions options{.config = request.config,
+                      .default_config = request.default_config,
+                      .vocabulary = request.vocabulary,
+                      .vae = request.vae,
+                      .use_ema = request.use_ema,
+                      .dtype = find_dtype(request.dtype),
+                      .log = request.log};
+  if (request.prediction != "auto") {
+    options.parameterization = parameterization_from_name(request.prediction);
+  }
+  return options;
+}
+
 }  // namespace
 
 void check_device(const std::string& device, const std::string& dtype) {
@@ -39,14 +54,8 @@ void check_device(const std::string& device, const std::string& dtype) {
 }
 
 std::shared_ptr<const StableDiffusion> open_model(const ModelRequest& request) {
-  const LoadOptions options{.config = request.config,
-                            .default_config = request.default_config,
-                            .vocabulary = request.vocabulary,
-                            .vae = request.vae,
-                            .use_ema = request.use_ema,
-                            .device = device_from_name(request.device),
-                            .dtype = find_dtype(request.dtype),
-                            .log = request.log};
+  LoadOptions options = load_options(request);
+  options.device = device_from_name(request.device);
   // Small files first: what is wrong with them is said before the model is loaded.
   const std::vector<Embedding> embeddings = read_embeddings(request.embeddings);
   return with_plain_errors("the model needs more than there is; use --dtype float16", [&] {
@@ -54,6 +63,18 @@ std::shared_ptr<const StableDiffusion> open_model(const ModelRequest& request) {
     add_embeddings(*model, embeddings);
     return std::shared_ptr<const StableDiffusion>(std::move(model));
   });
+}
+
+ModelUse model_use(const ModelRequest& request) {
+  LoadOptions options = load_options(request);
+  options.log = {};  // open_model() says it
+  const ModelConfig config = find_model_config(request.model, options);
+  // Stability's config of the models at 768 pixels still has the 512 that they were begun at.
+  constexpr int64_t kOfV = 96;
+  const bool at_768 = config.open_clip && config.parameterization == Parameterization::V;
+  const int64_t side = at_768 ? std::max(config.image_size, kOfV) : config.image_size;
+  return {.side = side * config.autoencoder.downsampling(),
+          .few_steps = config.unet.time_cond_proj_dim.has_value()};
 }
 
 ModelSummary summarize(const StableDiffusion& model) {
@@ -65,7 +86,8 @@ ModelSummary summarize(const StableDiffusion& model) {
           .latent_channels = model.config.autoencoder.embed_dim,
           .downsampling = factor,
           .size_unit = factor * size_multiple(model.config.unet),
-          .best_size_unit = factor << num_halvings};
+          .best_size_unit = factor << num_halvings,
+          .instruct_pix2pix = is_instruct_pix2pix(model.config)};
 }
 
 int64_t peak_device_memory(const StableDiffusion& model) {

@@ -14,6 +14,7 @@
 #include <easel/checkpoint/stable_diffusion.h>
 #include <easel/diffusion/noise.h>
 #include <easel/io/tensor_file.h>
+#include <easel/pipeline/decode.h>
 #include <easel/pipeline/img2img.h>
 #include <easel/pipeline/preview.h>
 #include <easel/pipeline/prompt_context.h>
@@ -187,6 +188,10 @@ class RunPreview {
   void step(const StepInfo& info) {
     if (!callbacks_.on_preview || callbacks_.preview_every < 1) return;
     if (info.step % callbacks_.preview_every != 0 || info.step == info.steps) return;
+    if (model_.tiny_autoencoder.decoder) {
+      return callbacks_.on_preview(
+          decode_tiny(*model_.tiny_autoencoder.decoder, info.denoised, PixelRounding::Nearest));
+    }
     if (!preview_) preview_.emplace(model_);
     callbacks_.on_preview(preview_->pictures(info.denoised));
   }
@@ -224,12 +229,17 @@ class RunUpscalers {
   std::shared_ptr<const Upscaler> drawn_, hires_;
 };
 
-// What the batches of a run start from: nothing, or the picture, encoded once.
+// What the batches of a run start from: nothing, or the picture, encoded once. And what steers
+// them.
 class RunStart {
  public:
   RunStart(const StableDiffusion& model, const RunRequest& request, const Upscaler* hires,
            RunNoise& noise, const std::vector<int64_t>& first_shape_BCHW, const Log& log)
       : request_(request), hires_(hires) {
+    for (const ControlChoice& choice : request.controls) {
+      controls_.push_back(
+          make_control(model, choice, request.settings.width, request.settings.height));
+    }
     if (!request.init) return;
     posterior_noise_ = noise.posterior(first_shape_BCHW);
     canvas_ = std::make_shared<const EncodedCanvas>(
@@ -245,16 +255,19 @@ class RunStart {
                                  .initial_noise_BCHW = std::move(initial_noise_BCHW),
                                  .hires = request_.hires,
                                  .upscaler = hires_,
-                                 .upscale_tile = request_.upscale_tile};
+                                 .upscale_tile = request_.upscale_tile,
+                                 .controls = controls_};
       return txt2img(model, batch, noise, progress);
     }
     Img2ImgRequest batch{.prompts = prompts,
                          .settings = request_.settings,
                          .canvas = canvas_,
                          .strength = request_.init->strength,
+                         .image_scale = request_.init->image_scale,
                          .encode = request_.init->encode,
                          .posterior_noise_BCHW = {},
-                         .initial_noise_BCHW = std::move(initial_noise_BCHW)};
+                         .initial_noise_BCHW = std::move(initial_noise_BCHW),
+                         .controls = controls_};
     if (posterior_noise_.defined()) {
       batch.posterior_noise_BCHW =
           posterior_noise_.narrow(0, 0, static_cast<int64_t>(prompts.size()));
@@ -267,6 +280,7 @@ class RunStart {
   const Upscaler* hires_;
   std::shared_ptr<const EncodedCanvas> canvas_;
   Tensor posterior_noise_;
+  std::vector<Control> controls_;
 };
 
 }  // namespace
@@ -277,11 +291,15 @@ void check(const RunRequest& request) {
   if (request.hires) {
     check(*request.hires);
     if (request.init) fail_usage("a hires pass follows txt2img; img2img has none");
+    if (!request.controls.empty()) {
+      fail_usage("a hires pass takes no ControlNets: leave out --hires-scale or --control");
+    }
   }
   check_upscale_tile(request.upscale_tile);
   if (!request.upscale.empty() && !std::filesystem::is_regular_file(request.upscale)) {
     fail_usage("--upscale {}: there is no such file", request.upscale.string());
   }
+  for (const ControlChoice& control : request.controls) check(control);
   rng_from_name(request.rng);
   if (request.batches.empty()) fail_usage("there is nothing to draw: no prompts");
   std::set<std::string> prompts;

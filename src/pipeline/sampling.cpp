@@ -104,6 +104,17 @@ Guidance unconditioned_guidance(const PictureSettings& settings, const NoiseSche
   return guidance;
 }
 
+Guidance no_guidance(const PictureSettings& settings) {
+  const SamplerTuning& tuning = settings.tuning;
+  if (tuning.guidance_rescale > 0 || !tuning.guidance_interval.empty() ||
+      !tuning.guidance_schedule.empty()) {
+    fail_usage(
+        "this model was distilled to take the guidance scale as an input: guidance-rescale, "
+        "guidance-interval and guidance-schedule cannot be applied");
+  }
+  return {.scale = 1, .conditional = {}, .unconditional = {}};
+}
+
 bool needs_unconditional(const SamplerInfo& sampler, const Guidance& guidance) {
   if (sampler.uses_unconditional) return true;
   if (guidance.scales.empty()) return guidance.scale != 1;

@@ -20,6 +20,10 @@ NoiseSchedule noise_schedule(const StableDiffusion& model, const PictureSettings
 Guidance unconditioned_guidance(const PictureSettings& settings, const NoiseSchedule& schedule,
                                 std::span<const double> sigmas);
 
+// That of a guidance-distilled model, which takes the scale as an input: none. Throws Error (Usage)
+// where the settings ask for more than a scale.
+Guidance no_guidance(const PictureSettings& settings);
+
 // Whether a sampler with this guidance looks at the unconditional half.
 bool needs_unconditional(const SamplerInfo& sampler, const Guidance& guidance);
 

@@ -13,6 +13,7 @@
 #include <easel/pipeline/prompt_context.h>
 
 #include "draw_batch.h"
+#include "image_guidance.h"
 #include "sampling.h"
 #include "torch_errors.h"
 
@@ -30,7 +31,7 @@ void check_model_kind(const ModelConfig& config) {
       config.unet.in_channels != config.autoencoder.embed_dim) {
     fail_usage(
         "this model takes more than a prompt (its UNet has {} input channels, the latents {}): "
-        "it is made for inpainting or the like, not for txt2img",
+        "it is made for inpainting or for changing pictures (img2img), not for txt2img",
         config.unet.in_channels, config.autoencoder.embed_dim);
   }
   if (config.unet.num_classes) fail_usage("this model draws numbered classes, not prompts");
@@ -111,18 +112,24 @@ Tensor sample_batch(const StableDiffusion& model, const std::vector<std::string>
   }
 
   const auto text_start = Clock::now();
-  Guidance guidance = unconditioned_guidance(settings, schedule, plan.sigmas);
-  const bool with_unconditional = needs_unconditional(sampler, guidance);
+  const bool distilled = model.config.unet.time_cond_proj_dim.has_value();
+  Guidance guidance =
+      distilled ? no_guidance(settings) : unconditioned_guidance(settings, schedule, plan.sigmas);
+  const bool with_unconditional = batch.image_scale || needs_unconditional(sampler, guidance);
   guidance = make_guidance(model, prompts, settings, prompt_steps(sampler, plan.steps()),
                            std::move(guidance), with_unconditional, progress.log);
-  add_concat(guidance, batch.concat_1CHW);
+  if (batch.image_scale) {
+    add_image_guidance(guidance, batch.concat_1CHW, *batch.image_scale);
+  } else {
+    add_concat(guidance, batch.concat_1CHW);
+  }
   say(progress.log, LogLevel::Debug, fmt::format("text: {:.3f} s", seconds_since(text_start)));
 
   const auto sampling_start = Clock::now();
   schedule.interpolation = plan.interpolation;
   const Denoiser denoiser =
-      keeping(make_denoiser(make_network(model), schedule, model.config.parameterization,
-                            std::move(guidance)),
+      keeping(make_denoiser(make_network(model, {settings.scale, batch.controls}), schedule,
+                            model.config.parameterization, std::move(guidance)),
               batch.kept_BCHW, batch.keep_11HW);
   Tensor x_BCHW = batch.start(plan);
   SamplerOptions options = sampler_options(settings);
@@ -186,7 +193,12 @@ Txt2ImgResult txt2img(const StableDiffusion& model, const Txt2ImgRequest& reques
     const Tensor x_T = given.defined() ? given : noise.draw(shape);
     return x_T.to(model.device, at::kFloat).mul(plan.initial_scale);
   };
-  const BatchStart batch{.start = start, .concat_1CHW = {}, .keep_11HW = {}, .kept_BCHW = {}};
+  const BatchStart batch{.start = start,
+                         .concat_1CHW = {},
+                         .image_scale = {},
+                         .keep_11HW = {},
+                         .kept_BCHW = {},
+                         .controls = request.controls};
   const Seamless& seamless = request.settings.seamless;
   const nn::CircularPadding padding(seamless.x, seamless.y);
   if (request.hires) {

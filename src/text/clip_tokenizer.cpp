@@ -90,7 +90,8 @@ struct ClipTokenizer::Tables {
   }
 };
 
-ClipTokenizer::ClipTokenizer(std::shared_ptr<const Tables> tables) : tables_(std::move(tables)) {}
+ClipTokenizer::ClipTokenizer(std::shared_ptr<const Tables> tables)
+    : tables_(std::move(tables)), pad_(tables_->pad) {}
 
 ClipTokenizer ClipTokenizer::from_bpe_file(const std::filesystem::path& path) {
   return ClipTokenizer(std::make_shared<const Tables>(text::read_bpe_file(path)));
@@ -98,6 +99,16 @@ ClipTokenizer ClipTokenizer::from_bpe_file(const std::filesystem::path& path) {
 
 ClipTokenizer ClipTokenizer::from_folder(const std::filesystem::path& folder) {
   return ClipTokenizer(std::make_shared<const Tables>(text::read_tokenizer_folder(folder)));
+}
+
+ClipTokenizer ClipTokenizer::with_pad(int64_t pad) const {
+  if (pad < 0 || pad >= vocabulary_size()) {
+    fail_usage("the padding token {} is not in the vocabulary, expected 0 to {}", pad,
+               vocabulary_size() - 1);
+  }
+  ClipTokenizer other = *this;
+  other.pad_ = pad;
+  return other;
 }
 
 std::vector<int64_t> ClipTokenizer::tokenize(std::string_view text) const {
@@ -163,7 +174,7 @@ std::string ClipTokenizer::decode(const std::vector<int64_t>& tokens) const {
 
 int64_t ClipTokenizer::bos() const { return tables_->bos; }
 int64_t ClipTokenizer::eos() const { return tables_->eos; }
-int64_t ClipTokenizer::pad() const { return tables_->pad; }
+int64_t ClipTokenizer::pad() const { return pad_; }
 size_t ClipTokenizer::num_special_tokens() const { return 2; }
 int64_t ClipTokenizer::vocabulary_size() const {
   return static_cast<int64_t>(tables_->tokens.size());

@@ -1,5 +1,7 @@
 #include "start_weights.h"
 
+#include <algorithm>
+
 #include <ATen/ATen.h>
 
 #include <easel/base/error.h>
@@ -9,9 +11,12 @@ namespace easel {
 namespace {
 
 // Names of one network stand alone in a file of its own and behind a prefix in a whole model's.
+bool has_part(const Tensors& tensors, Part part, WeightLayout layout) {
+  return std::any_of(tensors.begin(), tensors.end(),
+                     [&](const auto& entry) { return part_of(entry.first, layout) == part; });
+}
+
 void add_prefix(Tensors& tensors, std::string_view prefix) {
-  const auto first = tensors.lower_bound(std::string(prefix));
-  if (first != tensors.end() && first->first.starts_with(prefix)) return;
   Tensors prefixed;
   for (auto& [name, tensor] : tensors) prefixed.emplace(std::string(prefix) + name, tensor);
   tensors = std::move(prefixed);
@@ -41,7 +46,7 @@ Tensors start_weights(const std::filesystem::path& file, const ModelConfig& conf
   source.name = file.string();
   const std::string prefix(source.layout == WeightLayout::CompVis ? compvis_prefix(part)
                                                                   : native_prefix(part));
-  add_prefix(files.tensors, prefix);
+  if (!has_part(files.tensors, part, source.layout)) add_prefix(files.tensors, prefix);
   canonicalize(files.tensors, source.layout);
 
   Tensors native;
@@ -51,7 +56,7 @@ Tensors start_weights(const std::filesystem::path& file, const ModelConfig& conf
   const Tensors initial = from_native(config, native, source.layout, part);
   int64_t num_ignored = 0;
   for (auto& [name, tensor] : files.tensors) {
-    if (!name.starts_with(prefix)) continue;
+    if (part_of(name, source.layout) != part) continue;
     if (part == Part::TextEncoder && !initial.contains(name)) continue;
     source.tensors.emplace(name, tensor);
   }

@@ -112,8 +112,8 @@ TEST(ModelConfig, UnknownKeysAreNamedWithLineAndNearest) {
 }
 
 TEST(ModelConfig, UnsupportedTargetsSayWhatTheyAre) {
-  expect_error("FrozenCLIPEmbedder", "FrozenOpenCLIPEmbedder",
-               {"OpenCLIP ViT-H/14", "not supported"});
+  expect_error("FrozenCLIPEmbedder", "FrozenOpenCLIPEmbedder2",
+               {"OpenCLIP bigG/14", "not supported"});
   expect_error("ldm.models.autoencoder.AutoencoderKL", "ldm.models.autoencoder.VQModelInterface",
                {"vector-quantised", "not supported"});
   expect_error("ddpm.LatentDiffusion", "ddpm.LatentDifusion", {"unknown target", "did you mean"});
@@ -123,9 +123,8 @@ TEST(ModelConfig, UnsupportedTargetsSayWhatTheyAre) {
 
 TEST(ModelConfig, ValuesThatCannotBeHonouredAreErrors) {
   const std::string at = "        use_checkpoint: true\n";
-  for (const char* line :
-       {"dims: 3", "n_embed: 8192", "use_fp16: true", "disable_self_attentions: [true]",
-        "num_classes: sequential", "adm_in_channels: 2816"}) {
+  for (const char* line : {"dims: 3", "n_embed: 8192", "disable_self_attentions: [true]",
+                           "num_classes: sequential", "adm_in_channels: 2816"}) {
     expect_error(
         at, at + "        " + line + "\n",
         {std::string(line).substr(0, std::string(line).find(':')).c_str(), "not supported"});

@@ -261,6 +261,41 @@ TEST(UNetInput, ClassLabelsAreChecked) {
   EXPECT_THROW(run_with({}), Error);
 }
 
+TEST(UNetInput, ExtrasAreChecked) {
+  const std::string name = "diffusers_base";
+  const auto run_with = [&](const UNetConfig& config, const UNetExtras& extras) {
+    UNet unet(config);
+    test::fill_hashed(unet);
+    return unet.forward(cases().tensor(name, "x"), cases().tensor(name, "t"),
+                        cases().tensor(name, "context"), {}, extras);
+  };
+  at::NoGradGuard no_grad;
+  UNetConfig config = cases().unet(name);
+  const int64_t batch = cases().tensor(name, "x").size(0);
+  UNetExtras extras;
+  const Tensor plain = run_with(config, extras);
+  extras.skips_BCHW.resize(2, at::zeros({1}));
+  EXPECT_THROW(run_with(config, extras), Error);
+  extras.skips_BCHW.assign(4, at::zeros({1, 1, 1, 1}));  // two levels: 1 + 2 + 1
+  extras.mid_BCHW = at::zeros({1, 1, 1, 1});
+  test::expect_close(run_with(config, extras), plain, 1e-6);
+  extras.mid_BCHW = at::ones({1, 1, 1, 1});
+  EXPECT_GT(test::relative_difference(run_with(config, extras), plain), 1e-3);
+
+  UNetExtras scale;
+  scale.guidance_B = at::ones({batch});
+  EXPECT_THROW(run_with(config, scale), Error);
+  config.time_cond_proj_dim = 8;
+  EXPECT_THROW(run_with(config, {}), Error);
+  const Tensor at_one = run_with(config, scale);
+  scale.guidance_B = at::full({batch}, 5.0);
+  EXPECT_GT(test::relative_difference(run_with(config, scale), at_one), 1e-3);
+  scale.guidance_B = at::ones({batch + 1});
+  EXPECT_THROW(run_with(config, scale), Error);
+  config.time_cond_proj_dim = 2;
+  EXPECT_THROW(run_with(config, scale), Error);
+}
+
 TEST(UNetConfig, ThatCannotBeHonouredNamesTheField) {
   EXPECT_EQ(message(sd_v1()), "");
   const auto changed = [](const std::function<void(UNetConfig&)>& change) {

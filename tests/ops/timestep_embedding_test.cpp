@@ -34,6 +34,24 @@ TEST(TimestepEmbedding, OfAnOddSizeEndsWithZero) {
   EXPECT_NEAR(got[1][1].item<float>(), std::cos(7.0 * std::pow(10000.0, -1.0 / 3)), 1e-6);
 }
 
+// As diffusers' get_guidance_scale_embedding.
+TEST(GuidanceEmbedding, IsSinesThenCosines) {
+  const std::vector<double> scales = {0, 0.5, 6.5};
+  const Tensor got = ops::guidance_embedding(at::tensor(scales, at::kDouble), 9);
+  ASSERT_EQ(shape_text(got.sizes()), "[3, 9]");
+  EXPECT_EQ(got.scalar_type(), at::kFloat);
+  for (int64_t b = 0; b < 3; ++b) {
+    for (int64_t i = 0; i < 4; ++i) {
+      const double angle = 1000 * scales[b] * std::exp(-std::log(10000.0) * double(i) / 3);
+      // float32 angles up to 6500 are exact to 5e-4.
+      EXPECT_NEAR(got[b][i].item<double>(), std::sin(angle), 1e-3) << b << " " << i;
+      EXPECT_NEAR(got[b][4 + i].item<double>(), std::cos(angle), 1e-3) << b << " " << i;
+    }
+    EXPECT_EQ(got[b][8].item<float>(), 0);
+  }
+  EXPECT_THROW(ops::guidance_embedding(at::zeros({2}), 3), c10::Error);
+}
+
 TEST(TimestepEmbedding, RefusesWhatItCannotEmbed) {
   EXPECT_THROW(ops::timestep_embedding(at::zeros({2, 1}), 8), c10::Error);
   EXPECT_THROW(ops::timestep_embedding(at::zeros({2}), 1), c10::Error);

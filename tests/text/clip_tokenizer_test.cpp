@@ -181,6 +181,17 @@ TEST(ClipTokenizer, PadsWithTheFoldersToken) {
   EXPECT_EQ(ClipTokenizer::from_folder(kData / "pad").encode("low", 6), (Ids{23, 17, 24, 0, 0, 0}));
 }
 
+TEST(ClipTokenizer, PadsWithAnotherTokenWhereItIsTold) {
+  const ClipTokenizer tokenizer = ClipTokenizer::from_folder(kData / "pad");
+  const ClipTokenizer other = tokenizer.with_pad(3);
+  EXPECT_EQ(other.encode("low", 6), (Ids{23, 17, 24, 3, 3, 3}));
+  EXPECT_EQ(other.pad(), 3);
+  EXPECT_EQ(tokenizer.pad(), 0);
+  EXPECT_EQ(other.tokenize("low"), tokenizer.tokenize("low"));
+  EXPECT_THROW(tokenizer.with_pad(-1), Error);
+  EXPECT_THROW(tokenizer.with_pad(tokenizer.vocabulary_size()), Error);
+}
+
 // A folder with one file replaced, and a word that the error must have.
 struct BrokenFolder {
   const char* file;

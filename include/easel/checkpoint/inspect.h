@@ -31,6 +31,7 @@ struct CheckpointSummary {
   std::filesystem::path path;
   std::string format;  // "safetensors", "torch zip", "torch legacy", "diffusers folder"
   FileInfo info;
+  std::string family;  // "Stable Diffusion 2 that predicts v" ...; empty where it is not known
   std::vector<GroupSummary> groups;
   std::map<std::string, std::string> metadata;
   std::vector<std::string> unknown_globals;

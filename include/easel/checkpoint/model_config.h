@@ -19,6 +19,9 @@ struct ModelConfig {
   UNetConfig unet;
   AutoencoderConfig autoencoder;
   ClipTextConfig text_encoder;
+  // The text encoder is OpenCLIP's (Stable Diffusion 2): CompVis's layout has OpenCLIP's names for
+  // it, and CLIP's tokenizer pads with token 0.
+  bool open_clip = false;
   // A SentencePiece model file, or a folder with one and what transformers keeps beside it;
   // relative to the config's folder. Empty: CLIP's tokenizer.
   std::string tokenizer;
@@ -32,11 +35,17 @@ struct ModelConfig {
   bool use_ema = false;       // CompVis's flag: EMA weights are in the file
 };
 
+// What a hybrid model takes beside latents and prompt: a mask and the latents of the masked
+// picture, or those of a picture that is to be changed as the prompt says.
+bool takes_mask(const ModelConfig& config);
+bool is_instruct_pix2pix(const ModelConfig& config);
+
 // Reads a config in the CompVis schema. `target:` names are mapped through one table; an unknown
 // target, key or value that would change the picture and cannot be honoured is an Error (Usage)
 // that names it with its line; training-only keys are accepted. cond_stage_config.params may carry
 // ClipTextConfig's fields by name, and `tokenizer` (extensions, for text encoders other than
-// ViT-L/14).
+// ViT-L/14 and OpenCLIP's ViT-H/14). Of FrozenOpenCLIPEmbedder's "penultimate" layer the config
+// holds what is left without the last one, as diffusers does.
 ModelConfig read_model_config(const std::filesystem::path& yaml);
 ModelConfig parse_model_config(const std::string& yaml_text, const std::string& name_for_errors);
 

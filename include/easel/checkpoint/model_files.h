@@ -11,11 +11,10 @@
 namespace easel {
 
 enum class ModelKind {
-  StableDiffusion,   // text encoder, UNet and autoencoder in one of the two layouts
-  UNet,              // alone
-  Autoencoder,       // alone
-  TextEncoder,       // alone
-  StableDiffusion2,  // CompVis layout with OpenCLIP's text encoder
+  StableDiffusion,  // text encoder, UNet and autoencoder in one of the two layouts
+  UNet,             // alone
+  Autoencoder,      // alone
+  TextEncoder,      // alone
   StableDiffusionXL,
   StableDiffusion3,
   Flux,
@@ -24,6 +23,7 @@ enum class ModelKind {
   TextualInversion,
   Hypernetwork,
   VqAutoencoder,
+  TinyAutoencoder,  // TAESD, whole or a half
   Unknown,
 };
 

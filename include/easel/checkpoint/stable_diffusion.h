@@ -12,6 +12,7 @@
 #include <easel/checkpoint/weights.h>
 #include <easel/models/autoencoder.h>
 #include <easel/models/clip_text.h>
+#include <easel/models/tiny_autoencoder.h>
 #include <easel/models/unet.h>
 #include <easel/text/tokenizer.h>
 
@@ -26,17 +27,21 @@ struct StableDiffusion {
   Autoencoder autoencoder;
   NoiseSchedule schedule;
   at::Device device = at::kCPU;
-  at::ScalarType dtype = at::kFloat;  // of text encoder, UNet and autoencoder alike
-  std::string name;                   // file or folder name, for the settings text
+  at::ScalarType dtype = at::kFloat;   // of text encoder, UNet and autoencoder alike
+  std::string name;                    // file or folder name, for the settings text
+  TinyAutoencoder tiny_autoencoder{};  // takes the autoencoder's place as far as it goes
 };
 
 struct LoadOptions {
   std::filesystem::path config;  // CompVis YAML; empty: `model`'s own (a diffusers folder, or a
                                  // .yaml beside the file with its name), else `default_config`
-  std::filesystem::path default_config;  // v1-inference.yaml as installed
+  std::filesystem::path default_config;  // v1-inference.yaml as installed; a file that is another
+                                         // model takes that one's config beside it
   std::filesystem::path vocabulary;      // CLIP's BPE file, for models that bring no tokenizer
-  std::filesystem::path vae;  // weights that replace the model's autoencoder; may be empty
+  std::filesystem::path vae;  // weights that replace the model's autoencoder, or TAESD; may be
+                              // empty
   bool use_ema = false;       // take model_ema.* for the UNet
+  std::optional<Parameterization> parameterization{};  // in the place of the config's
   at::Device device = at::kCPU;
   std::optional<at::ScalarType> dtype;  // nullopt: float32 on a CPU, float16 on CUDA
   Log log;

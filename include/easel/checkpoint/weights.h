@@ -30,6 +30,10 @@ WeightLayout layout_from_name(std::string_view name);  // throws Error (Usage)
 std::string_view native_prefix(Part part);             // "unet.", "vae.", "text_encoder."
 std::string_view compvis_prefix(Part part);            // "model.diffusion_model." ...
 std::string_view part_name(Part part);                 // "UNet", "autoencoder", "text encoder"
+// In CompVis's layout OpenCLIP's text encoder has a prefix of its own.
+inline constexpr std::string_view kOpenClipPrefix = "cond_stage_model.model.";
+// The part that a tensor of a whole model's file belongs to by its name's prefix, if to any.
+std::optional<Part> part_of(std::string_view name, WeightLayout layout);
 
 // How a parameter's shape differs in a file; every one can be undone.
 enum class Reshape {

@@ -2,7 +2,7 @@
 //
 // Parameters carry the names of diffusers' UNet2DConditionModel:
 //
-//   conv_in, time_embedding.linear_{1,2}, class_embedding
+//   conv_in, time_embedding.{linear_{1,2},cond_proj}, class_embedding
 //   down_blocks.I.resnets.J.{norm1,conv1,time_emb_proj,norm2,conv2,conv_shortcut}
 //   down_blocks.I.attentions.J.{norm,proj_in,transformer_blocks.K...,proj_out}   spatial
 //   transformer down_blocks.I.attentions.J.{group_norm,to_q,to_k,to_v,to_out.0}              plain
@@ -47,6 +47,9 @@ struct UNetConfig {
   std::optional<int64_t> num_classes;  // class-conditional ("adm")
   bool use_checkpoint = false;         // activation checkpointing, in training mode only
   int64_t norm_num_groups = 32;        // diffusers' name; CompVis's code has 32 throughout
+  // diffusers' name: features of the embedded guidance scale that a guidance-distilled model (LCM)
+  // takes.
+  std::optional<int64_t> time_cond_proj_dim;
 };
 
 // Throws Error (Usage) naming the field that cannot be honoured.
@@ -86,6 +89,14 @@ UNetPlan plan(const UNetConfig& config);
 // or 2^(levels - 1) where up- and downsampling are pooling or residual blocks.
 int64_t size_multiple(const UNetConfig& config);
 
+// What else a forward may take; absent parts are undefined or empty.
+struct UNetExtras {
+  Tensor guidance_B;               // what ops::guidance_embedding takes, exactly where
+                                   // time_cond_proj_dim is set
+  std::vector<Tensor> skips_BCHW;  // added to the skip connections, one for each, as ControlNets do
+  Tensor mid_BCHW;                 // added behind the middle block
+};
+
 class UNet {
  public:
   explicit UNet(const UNetConfig& config);
@@ -95,7 +106,7 @@ class UNet {
   // int64 [B] exactly where num_classes is set. Returns [B, out_channels, H, W]. x and context have
   // the parameters' dtype and device.
   Tensor forward(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& context_BTD,
-                 const Tensor& class_label_B = {}) const;
+                 const Tensor& class_label_B = {}, const UNetExtras& extras = {}) const;
 
   const UNetConfig& config() const { return config_; }
 
@@ -104,6 +115,7 @@ class UNet {
     visit("conv_in", self.conv_in_);
     visit("time_embedding.linear_1", self.time_linear_1_);
     visit("time_embedding.linear_2", self.time_linear_2_);
+    visit("time_embedding.cond_proj", self.time_cond_proj_);
     visit("class_embedding", self.class_embedding_);
     visit("down_blocks", self.down_blocks_);
     visit("mid_block", self.mid_block_);
@@ -115,12 +127,13 @@ class UNet {
  private:
   UNet(const UNetConfig& config, const UNetPlan& plan);
   void check_inputs(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& context_BTD,
-                    const Tensor& class_label_B) const;
+                    const Tensor& class_label_B, const UNetExtras& extras) const;
 
   UNetConfig config_;
   nn::Conv2d conv_in_;
   nn::Linear time_linear_1_;
   nn::Linear time_linear_2_;
+  std::optional<nn::Linear> time_cond_proj_;
   std::optional<nn::Embedding> class_embedding_;
   std::vector<UNetDownBlock> down_blocks_;
   UNetMidBlock mid_block_;

@@ -18,6 +18,10 @@ std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& la
                                   PixelRounding rounding, const Log& log = {},
                                   VaeTiling tiling = VaeTiling::Auto);
 
+// Decodes scaled latents with TAESD: quickly, and near to what the autoencoder gives.
+std::vector<Image> decode_tiny(const TinyDecoder& decoder, const Tensor& latents_BCHW,
+                               PixelRounding rounding);
+
 // The unscaled posterior of pictures [B, 3, H, W] in [-1, 1], float32 on the model's device. Where
 // half precision overflows, they are encoded again in float32 and the log says so, as it does where
 // memory is short.

@@ -20,8 +20,8 @@ struct EncodedCanvas {
   // 1 where the latents stay the picture's, 0 where they are free: a latent is as free as the
   // freest of its pixels. Undefined where there is no mask or the model itself minds it.
   Tensor keep_11HW;
-  // For a model of hybrid conditioning: the mask, then the scaled latents of the picture with grey
-  // where the mask is white. Undefined for others.
+  // For a model that takes a mask: it, then the scaled latents of the picture with grey where the
+  // mask is white. For InstructPix2Pix: the latents of the picture, unscaled. Undefined for others.
   Tensor concat_1CHW;
 };
 
@@ -34,10 +34,12 @@ struct Img2ImgRequest {
   std::vector<std::string> prompts;  // one per picture
   PictureSettings settings;          // of the canvas's size
   std::shared_ptr<const EncodedCanvas> canvas;
-  double strength = 0.75;
+  double strength = 0.75;    // InstructPix2Pix starts from noise alone, whatever it is
+  double image_scale = 1.5;  // the guidance of the picture itself, for InstructPix2Pix
   Encode encode = Encode::Mean;
   Tensor posterior_noise_BCHW;  // for Encode::Sample; undefined: drawn, before the noise
   Tensor initial_noise_BCHW;    // of unit variance; undefined: drawn from the noise source
+  std::vector<Control> controls{};
 };
 
 // Draws one batch. With a mask the images are finished (see canvas.h). Throws Error (Usage) on a

@@ -22,6 +22,7 @@ struct ModelRequest {
   std::filesystem::path vae{};
   std::vector<std::filesystem::path> embeddings{};  // files and folders, as read_embeddings() takes
   bool use_ema = false;
+  std::string prediction = "auto";  // eps, v or x0, in the place of the config's
   std::string device = "auto";  // auto, cpu, cuda, cuda:N; auto is a CUDA device if there is one
   std::string dtype = "auto";   // auto, float32, float16, bfloat16; auto: float16 on CUDA
   Log log{};
@@ -33,14 +34,22 @@ void check_device(const std::string& device, const std::string& dtype);
 
 std::shared_ptr<const StableDiffusion> open_model(const ModelRequest& request);
 
+// What a model is made to draw with, from its config; no network is loaded.
+struct ModelUse {
+  int64_t side;    // of the pictures that it was trained on, in pixels
+  bool few_steps;  // distilled to draw in a few (LCM)
+};
+ModelUse model_use(const ModelRequest& request);
+
 struct ModelSummary {
   std::string name;
   std::string device;
   std::string dtype;
   int64_t latent_channels;
-  int64_t downsampling;         // pixels per latent along a side
-  int64_t size_unit = 8;        // sizes are multiples of it, in pixels
-  int64_t best_size_unit = 64;  // multiples that the network halves evenly all the way down
+  int64_t downsampling;           // pixels per latent along a side
+  int64_t size_unit = 8;          // sizes are multiples of it, in pixels
+  int64_t best_size_unit = 64;    // multiples that the network halves evenly all the way down
+  bool instruct_pix2pix = false;  // changes pictures by instructions
 };
 ModelSummary summarize(const StableDiffusion& model);
 

@@ -14,6 +14,7 @@
 #include <easel/checkpoint/lora_choice.h>
 #include <easel/io/image.h>
 #include <easel/pipeline/canvas.h>
+#include <easel/pipeline/control_choice.h>
 #include <easel/pipeline/hires.h>
 #include <easel/pipeline/init_settings.h>
 #include <easel/pipeline/open_model.h>
@@ -30,6 +31,7 @@ enum class Seeding { Image, Batch };
 struct RunInit {
   Canvas canvas;
   double strength = 0.75;
+  double image_scale = 1.5;  // of InstructPix2Pix
   Encode encode = Encode::Mean;
 };
 
@@ -42,6 +44,7 @@ struct RunRequest {
   int64_t upscale_tile = kUpscaleTile;   // of all upscaler models; see upscale()
   std::vector<LoraChoice> loras{};       // for every picture, before those that its prompt names
   std::vector<std::filesystem::path> lora_folders{};  // where <lora:NAME:WEIGHT> is looked for
+  std::vector<ControlChoice> controls{};              // ControlNets that steer every picture
   uint64_t seed = 42;        // picture k of the run has seed + k; Seeding::Batch: of the one stream
   std::string rng = "cuda";  // a name of Rng
   Seeding seeding = Seeding::Image;

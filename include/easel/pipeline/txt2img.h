@@ -11,6 +11,7 @@
 #include <easel/diffusion/noise.h>
 #include <easel/diffusion/sampler.h>
 #include <easel/io/image.h>
+#include <easel/pipeline/control.h>
 #include <easel/pipeline/hires.h>
 #include <easel/pipeline/settings.h>
 #include <easel/pipeline/upscale.h>
@@ -26,6 +27,7 @@ struct Txt2ImgRequest {
   std::optional<HiresSettings> hires{};
   const Upscaler* upscaler = nullptr;
   int64_t upscale_tile = kUpscaleTile;
+  std::vector<Control> controls{};
 };
 
 struct Txt2ImgResult {

@@ -22,6 +22,9 @@ class ClipTokenizer {
   // there.
   static ClipTokenizer from_folder(const std::filesystem::path& folder);
 
+  // This tokenizer, padding with another token: OpenCLIP's text encoders were trained with 0.
+  ClipTokenizer with_pad(int64_t pad) const;
+
   // Tokens of the text alone, no BOS, EOS or padding. Invalid UTF-8 is an Error.
   std::vector<int64_t> tokenize(std::string_view text) const;
 
@@ -46,6 +49,7 @@ class ClipTokenizer {
   struct Tables;
   explicit ClipTokenizer(std::shared_ptr<const Tables> tables);
   std::shared_ptr<const Tables> tables_;
+  int64_t pad_;
 };
 
 }  // namespace easel
