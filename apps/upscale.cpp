@@ -19,6 +19,7 @@
 #include <easel/pipeline/open_model.h>
 #include <easel/pipeline/upscale.h>
 
+#include "cli/about.h"
 #include "cli/arguments.h"
 #include "cli/interrupt.h"
 #include "cli/output_files.h"
@@ -30,12 +31,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kHelp =
-    "Usage: easel-upscale MODEL PICTURE... [options]\n"
-    "Enlarges pictures with ESRGAN, Real-ESRGAN or one of its compact models (.pth, "
-    ".safetensors).\n\n"
-    "  easel-upscale RealESRGAN_x4plus.pth photo.jpg -o large.png\n"
-    "  easel-upscale RealESRGAN_x4plus.pth *.png --outdir large --scale 2\n";
+constexpr ProgramText kText{
+    .name = "easel-upscale",
+    .summary = "enlarge pictures with an upscaler model",
+    .usage = "easel-upscale MODEL PICTURE... [options]",
+    .description =
+        "Enlarges pictures with ESRGAN, Real-ESRGAN or one of its compact models (.pth, "
+        ".safetensors).",
+    .examples =
+        "easel-upscale RealESRGAN_x4plus.pth photo.jpg -o large.png\n"
+        "easel-upscale RealESRGAN_x4plus.pth *.png --outdir large --scale 2",
+    .takes_files = true};
 
 struct UpscaleProgramOptions {
   std::string file;
@@ -47,8 +53,7 @@ struct UpscaleProgramOptions {
   int64_t threads = 0;
   bool overwrite = false;
   std::string progress = "auto";
-  bool help = false;
-  bool version = false;
+  AboutOptions about{};
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -94,11 +99,7 @@ struct UpscaleProgramOptions {
                                    .help = "how it is shown on the standard error",
                                    .value = "STYLE",
                                    .choices = "auto,bar,lines,json,none"});
-    visit(self.help,
-          FieldInfo{.name = "help", .aliases = "h", .group = group, .help = "show this, and end"});
-    visit(
-        self.version,
-        FieldInfo{.name = "version", .group = group, .help = "say which version this is, and end"});
+    AboutOptions::fields(self.about, visit, group);
   }
 };
 
@@ -189,15 +190,12 @@ int main_program(std::span<const char* const> arguments) {
   UpscaleProgramOptions options;
   std::vector<std::string> words;
   parse_arguments(options_of(options), arguments, &words);
-  if (options.help) {
-    UpscaleProgramOptions defaults;
-    print_stdout(std::string(kHelp) + help_text(options_of(defaults)));
-  } else if (options.version) {
-    print_stdout(fmt::format("easel-upscale {}\n", version()));
-  } else {
-    return run(words, options);
+  UpscaleProgramOptions defaults;
+  if (const auto text = about(kText, options.about, options_of(defaults))) {
+    print_stdout(*text);
+    return 0;
   }
-  return 0;
+  return run(words, options);
 }
 
 }  // namespace

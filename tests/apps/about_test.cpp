@@ -16,8 +16,8 @@ namespace {
 using test::ProcessResult;
 using test::TempDir;
 
-const std::vector<std::string> kPrograms = {"txt2img", "img2img", "easel-checkpoint",
-                                            "easel-train"};
+const std::vector<std::string> kPrograms = {"txt2img", "img2img", "easel-checkpoint", "easel-train",
+                                            "easel-upscale"};
 
 void expect_in(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << "no '" << part << "' in: " << text;

@@ -5,9 +5,9 @@
 
 #include <easel/base/error.h>
 #include <easel/checkpoint/upscaler.h>
+#include <easel/io/resize.h>
 #include <easel/pipeline/decode.h>
 
-#include "src/pipeline/lanczos.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/upscalers.h"
 
@@ -74,7 +74,8 @@ TEST_F(Upscale, ToASizeTakesAsManyTimesAsItNeeds) {
   const Image image = picture(10, 12);
   const Image twice = upscale(*upscaler, upscale(*upscaler, image));
   EXPECT_EQ(worst(upscale_to(*upscaler, image, 40, 48), twice), 0);
-  EXPECT_EQ(worst(upscale_to(*upscaler, image, 30, 36), resized_by_lanczos(twice, 30, 36)), 0);
+  EXPECT_EQ(
+      worst(upscale_to(*upscaler, image, 30, 36), resize(twice, 30, 36, ResizeFilter::Lanczos)), 0);
   // Three times at most, also where that is not enough, and once where the size stays.
   EXPECT_EQ(upscale_to(*upscaler, image, 200, 240).width, 200);
   EXPECT_EQ(upscale_to(*open("compact_x1"), image, 30, 36).height, 36);
