@@ -192,7 +192,9 @@ SavedSettings of_parameters(std::string_view text) {
     take("Denoising strength", "hires-strength");
   }
   take("Denoising strength", "strength");
-  if (values["Tiling"] == "True") values["Tiling"] = "true";
+  if (const auto tiling = values.find("Tiling"); tiling != values.end()) {
+    if (tiling->second == "True") tiling->second = "true";
+  }
   take("Tiling", "tiling");
   take("Tiling axes", "tiling-axes");
   take("Image CFG scale", "image-cfg");
@@ -308,6 +310,10 @@ SavedSettings read_saved_settings(const std::filesystem::path& path) {
 SavedSettings apply_saved_settings(const std::filesystem::path& path, std::span<const Option> list,
                                    Given& given) {
   SavedSettings saved = read_saved_settings(path);
+  std::erase_if(saved.changes, [&](const auto& change) {  // a path that was not given
+    const Option* option = find_option(list, change.first);
+    return option != nullptr && option->kind == "a path" && change.second.empty();
+  });
   const bool other_sampler = given.has("sampler") || given.has("plms") || given.has("dpm_solver");
   constexpr std::array<std::string_view, 3> samplers = {"sampler", "schedule", "eta"};
   for (const char* name : {"n_iter", "n_samples"}) {

@@ -133,7 +133,7 @@ TEST_F(SavedPictures, AreRefusedWhereTheyCannotBeMadeAgain) {
   refuses({{"easel", R"({"init-latents": true})"}});
   refuses({{"easel", "[]"}});
   refuses({{"easel", std::string(100000, '[')}});
-  refuses({{"easel", "{\"a\":{\"b\":{\"c\":1}}}"}});
+  refuses({{"easel", R"({"a":{"b":{"c":{"d":{"e":{"f":1}}}}}})"}});
 }
 
 TEST(JpegText, ComesBack) {

@@ -47,7 +47,7 @@ run(${CC} -std=c99 -Wall -Wextra -pedantic -Werror "${SOURCE}/../capi/draw.c" -o
 set(words "a photograph of an astronaut riding a horse")
 run("${work}/draw" "${model}" "${words}" "${work}/draw.png" W=64 H=64 steps=2)
 
-foreach(program txt2img img2img easel-checkpoint easel-train)
+foreach(program txt2img img2img easel-checkpoint easel-train easel-upscale)
   run("${prefix}/bin/${program}" --version)
   foreach(manual man/man1/${program}.1 bash-completion/completions/${program}
       zsh/site-functions/_${program} fish/vendor_completions.d/${program}.fish)
@@ -57,8 +57,8 @@ foreach(program txt2img img2img easel-checkpoint easel-train)
     endif()
   endforeach()
 endforeach()
-run("${prefix}/bin/txt2img" --ckpt "${model}" --prompt "${words}" --sampler unipc --steps 10 --no-metadata
-    -o "${work}/txt2img.png" --quiet)
+run("${prefix}/bin/txt2img" --ckpt "${model}" --prompt "${words}" --sampler unipc --steps 10 --H 512 --W 512
+    --no-metadata -o "${work}/txt2img.png" --quiet)
 expect_same(txt2img)
 
 # The README shows the consumer.
