@@ -42,25 +42,26 @@ void check_options(const InitOptions& options, const Given& given) {
   if (options.only_masked_padding < 0) {
     fail_usage("--only-masked-padding is {}; it is 0 or more pixels", options.only_masked_padding);
   }
+  // A picture's settings name every option: what is at its default says nothing.
+  const InitOptions usual;
   if (options.mask.empty()) {
     if (given.has("mask")) fail_usage("--mask needs the name of a file");
-    for (const std::string_view name : {"invert-mask", "only-masked"}) {
-      if (given.has(name)) fail_usage("--{} needs a --mask", name);
-    }
+    if (options.invert_mask) fail_usage("--invert-mask needs a --mask");
+    if (options.only_masked) fail_usage("--only-masked needs a --mask");
   }
-  if (given.has("only-masked-padding") && !options.only_masked) {
+  if (options.only_masked_padding != usual.only_masked_padding && !options.only_masked) {
     fail_usage("--only-masked-padding needs --only-masked");
   }
-  if (given.has("mask-blur") && options.mask.empty() && options.outpaint.empty()) {
+  if (options.mask_blur != usual.mask_blur && options.mask.empty() && options.outpaint.empty()) {
     fail_usage("--mask-blur needs a --mask or --outpaint");
   }
   if (options.only_masked && !options.outpaint.empty()) {
     fail_usage("--only-masked and --outpaint contradict each other: outpaint first");
   }
-  if (given.has("fit") && !options.width && !options.height) {
+  if (options.fit != usual.fit && !options.width && !options.height) {
     fail_usage("--fit needs a size, --W and --H");
   }
-  if (given.has("fit") && options.only_masked) {
+  if (options.fit != usual.fit && options.only_masked) {
     fail_usage("--fit has no meaning with --only-masked, which takes the shape from the mask");
   }
 }
