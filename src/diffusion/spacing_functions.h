@@ -14,6 +14,8 @@ void check_steps(const NoiseSchedule& schedule, int64_t steps);
 NoiseSchedule with(NoiseSchedule schedule, Interpolation interpolation);
 // From 0 to 1 in `count` even parts, both ends included; one value is 0.
 double ramp(int64_t i, int64_t count);
+// Of the first latents, where a program starts from noise of variance 1 in the scaling of DDPM.
+double unit_variance_scale(double sigma);
 
 // spacings_of_timesteps.cpp
 SigmaPlan compvis(const NoiseSchedule& schedule, int64_t steps);

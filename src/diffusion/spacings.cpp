@@ -1,4 +1,5 @@
 #include <array>
+#include <cmath>
 
 #include <easel/base/error.h>
 
@@ -26,6 +27,8 @@ NoiseSchedule with(NoiseSchedule schedule, Interpolation interpolation) {
 double ramp(int64_t i, int64_t count) {
   return count > 1 ? static_cast<double>(i) / static_cast<double>(count - 1) : 0;
 }
+
+double unit_variance_scale(double sigma) { return std::sqrt(1 + sigma * sigma); }
 
 }  // namespace spacing
 

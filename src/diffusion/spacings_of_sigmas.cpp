@@ -108,7 +108,9 @@ SigmaPlan lcm(const NoiseSchedule& trained, int64_t steps) {
   const int64_t stride = trained.timesteps() / known;
   std::vector<int64_t> timesteps;
   for (int64_t i = 0; i < steps; ++i) timesteps.push_back((known - i * known / steps) * stride - 1);
-  return timesteps_plan(trained, timesteps);
+  SigmaPlan plan = timesteps_plan(trained, timesteps);
+  plan.initial_scale = unit_variance_scale(plan.sigmas.front());
+  return plan;
 }
 
 SigmaPlan karras(const NoiseSchedule& trained, int64_t steps) {

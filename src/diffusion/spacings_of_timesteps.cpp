@@ -6,8 +6,6 @@
 namespace easel::spacing {
 namespace {
 
-double unit_variance_scale(double sigma) { return std::sqrt(1 + sigma * sigma); }
-
 // CompVis's make_ddim_sampling_parameters for rising timesteps: the run ends at the level of
 // timestep 0. Where CompVis goes past the last timestep (and fails), the last one is taken.
 SigmaPlan compvis_plan(const NoiseSchedule& schedule, const std::vector<int64_t>& timesteps) {
