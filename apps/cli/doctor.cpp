@@ -55,10 +55,9 @@ Finding examine_data(const fs::path& data) {
 Finding examine_model(const DrawingOptions& options, const fs::path& data) {
   Finding finding{.topic = "Model"};
   try {
-    const FoundModel model =
+    const fs::path model =
         find_model(options.model.ckpt.empty() ? options.model.model : options.model.ckpt, data);
-    finding.found = fmt::format("{}, {}", model.path.string(), bytes_text(bytes_of(model.path)));
-    finding.fix = model.notice;
+    finding.found = fmt::format("{}, {}", model.string(), bytes_text(bytes_of(model)));
   } catch (const Error& error) {
     finding = {.topic = "Model", .found = "none", .fix = error.what(), .prevents = true};
   }

@@ -116,12 +116,12 @@ int draw(const DrawingProgram& program) {
   use_exact_float32();
   check(settings);
   const std::filesystem::path data = data_folder();
-  const FoundModel found =
+  const std::filesystem::path model_path =
       find_model(options.model.ckpt.empty() ? options.model.model : options.model.ckpt, data);
   const std::filesystem::path config = find_config(options.model.config, data);
-  apply_model_use(model_use(model_request(options, found.path, config, data, terminal.callback())),
+  apply_model_use(model_use(model_request(options, model_path, config, data, terminal.callback())),
                   program.defaults, program.given);
-  apply_model_defaults(found.path, config, program.defaults, program.given);
+  apply_model_defaults(model_path, config, program.defaults, program.given);
   settle(program);
   std::optional<Sweep> sweep = read_sweep(options, program.list, program.given);
   std::optional<SheetWords> words;
@@ -131,7 +131,7 @@ int draw(const DrawingProgram& program) {
                        options.prompt.prompt, options.batch.n_samples, options.batch.n_iter),
              std::move(words), terminal);
   run.check_jobs();
-  const ModelRequest wanted = model_request(options, found.path, config, data, terminal.callback());
+  const ModelRequest wanted = model_request(options, model_path, config, data, terminal.callback());
   if (options.prompt.explain) return run.explain(wanted);
   prepare_output(options.output);
 
@@ -140,7 +140,6 @@ int draw(const DrawingProgram& program) {
   }
   const auto model = open(wanted, terminal.callback());
   warn_of_other_model(made_with, summarize(*model).name, terminal);
-  if (!found.notice.empty()) terminal.log(LogLevel::Warning, found.notice);
   const int code = run.draw(*model);
   report_memory(*model, terminal);
   return code;

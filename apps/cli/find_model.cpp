@@ -15,13 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kCompVisModel = "models/ldm/stable-diffusion-v1/model.ckpt";
-// The models that come with Easel, best first.
-constexpr std::string_view kShapesModel = "shapes";
-constexpr std::string_view kRandomModel = "random-tiny";
-constexpr std::string_view kRandomNotice =
-    "this is a small model of random weights, which draws patterns and no real picture; give a "
-    "Stable "
-    "Diffusion v1 checkpoint with --ckpt";
+constexpr std::string_view kOwnModel = "shapes";  // it comes with Easel
 
 bool is_there(const fs::path& path) {
   std::error_code error;
@@ -62,41 +56,30 @@ bool holds_model(const fs::path& folder) {
          (is_there(folder / "model_index.json") || !checkpoints_in(folder).empty());
 }
 
-std::string notice_of(const fs::path& model) {
-  for (const fs::path& part : model) {
-    if (part == kRandomModel) return std::string(kRandomNotice);
-  }
-  return {};
-}
-
 }  // namespace
 
-FoundModel find_model(const fs::path& asked, const fs::path& data) {
+fs::path find_model(const fs::path& asked, const fs::path& data) {
   if (asked.empty()) {
-    if (is_there(kCompVisModel)) return {.path = kCompVisModel, .notice = {}};
-    for (const std::string_view name : {kShapesModel, kRandomModel}) {
-      for (const fs::path& models : {fs::path("models"), data / "models"}) {
-        if (holds_model(models / name)) return find_model(models / name, data);
-      }
+    if (is_there(kCompVisModel)) return kCompVisModel;
+    for (const fs::path& models : {fs::path("models"), data / "models"}) {
+      if (holds_model(models / kOwnModel)) return find_model(models / kOwnModel, data);
     }
     fail(
         "there is no model: {} does not exist and none comes with this installation; give one with "
-        "--ckpt FILE (a Stable Diffusion v1 .ckpt or .safetensors) or --model FOLDER (diffusers'), "
-        "or "
-        "make a small random one: python3 scripts/make_random_checkpoint.py",
+        "--ckpt FILE (a Stable Diffusion v1 .ckpt or .safetensors) or --model FOLDER "
+        "(diffusers')",
         kCompVisModel);
   }
   for (const fs::path& path : {asked, fs::path("models") / asked, data / "models" / asked}) {
     if (!is_there(path)) continue;
-    const fs::path model = is_folder(path) ? model_in(path) : path;
-    return {.path = model, .notice = notice_of(model)};
+    return is_folder(path) ? model_in(path) : path;
   }
   constexpr std::string_view kMissing =
       "there is no model {}: no such file or folder, and no folder of that name in models/";
   const auto hub_model = parse_hub_model(asked.string());
   if (!hub_model) fail(kMissing, asked.string());
   const fs::path cache = hub_from_environment().cache;
-  if (const auto model = find_in_cache(cache, *hub_model)) return {.path = *model, .notice = {}};
+  if (const auto model = find_in_cache(cache, *hub_model)) return *model;
   fail(
       "{}; nor is it in the cache of models from the hub, {}; `easel-checkpoint fetch {}` fetches "
       "it",

@@ -2,21 +2,16 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
 
 namespace easel::cli {
 
-struct FoundModel {
-  std::filesystem::path path;  // a file or a diffusers folder
-  std::string notice;          // what to tell about it; may be empty
-};
-
-// `asked` is a file, a folder (diffusers', or one that holds one checkpoint) or the name of such a
-// folder in models/, here or in `data`, or a model of a hub that lies in the cache: OWNER/NAME,
-// OWNER/NAME/FILE, either with @REVISION. Nothing is fetched. Empty: CompVis's
-// models/ldm/stable-diffusion-v1/model.ckpt if it is there, else `shapes` or `random-tiny`, the
-// models that come with Easel. Throws Error saying how to get one.
-FoundModel find_model(const std::filesystem::path& asked, const std::filesystem::path& data);
+// A checkpoint or a diffusers folder. `asked` is a file, a folder (diffusers', or one that holds
+// one checkpoint) or the name of such a folder in models/, here or in `data`, or a model of a hub
+// that lies in the cache: OWNER/NAME, OWNER/NAME/FILE, either with @REVISION. Nothing is fetched.
+// Empty: CompVis's models/ldm/stable-diffusion-v1/model.ckpt if it is there, else `shapes`, the
+// model that comes with Easel. Throws Error saying how to get one.
+std::filesystem::path find_model(const std::filesystem::path& asked,
+                                 const std::filesystem::path& data);
 
 // `asked` as it stands, or, where there is no such file, as it lies in `data` (CompVis's
 // configs/stable-diffusion/v1-inference.yaml comes with Easel). Throws Error.

@@ -33,6 +33,7 @@ SigmaPlan ddim_uniform(const NoiseSchedule& trained, int64_t steps);
 // `count` levels from high to low, both included.
 std::vector<double> karras_levels(double low, double high, int64_t count);
 SigmaPlan lcm(const NoiseSchedule& trained, int64_t steps);
+SigmaPlan tcd(const NoiseSchedule& trained, int64_t steps);
 SigmaPlan karras(const NoiseSchedule& trained, int64_t steps);
 SigmaPlan exponential(const NoiseSchedule& trained, int64_t steps);
 SigmaPlan beta(const NoiseSchedule& trained, int64_t steps);

@@ -34,7 +34,7 @@ double unit_variance_scale(double sigma) { return std::sqrt(1 + sigma * sigma); 
 
 namespace {
 
-constexpr std::array<SpacingInfo, 20> kSpacings = {{
+constexpr std::array<SpacingInfo, 21> kSpacings = {{
     {"compvis", spacing::compvis,
      "CompVis's DDIM and PLMS: every c-th timestep, c = timesteps / steps", "ddim,uniform_ddim"},
     {"compvis_quad", spacing::compvis_quad, "CompVis's 'quad': timesteps that grow as a square",
@@ -73,8 +73,9 @@ constexpr std::array<SpacingInfo, 20> kSpacings = {{
      "ComfyUI: even in atan(sigma), then 0 (Sabour et al. 2024, arXiv 2404.14507)", "kl"},
     {"kl_optimal_a1111", spacing::kl_optimal_a1111,
      "A1111: even in atan(sigma), ends at the smallest sigma", ""},
-    {"lcm", spacing::lcm,
-     "diffusers: of the 50 timesteps that LCM and TCD models are distilled on, then 0", ""},
+    {"lcm", spacing::lcm, "diffusers: of the 50 timesteps that LCM models are distilled on, then 0",
+     ""},
+    {"tcd", spacing::tcd, "diffusers: the same for TCD models; ends at timestep 0", ""},
     {"linear_quadratic", spacing::linear_quadratic,
      "ComfyUI: sigma falls slowly and linearly, then as a parabola to 0", ""},
     {"align_your_steps", spacing::align_your_steps,

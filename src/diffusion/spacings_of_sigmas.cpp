@@ -113,6 +113,14 @@ SigmaPlan lcm(const NoiseSchedule& trained, int64_t steps) {
   return plan;
 }
 
+// TCDScheduler's timesteps are LCM's; its last step ends at timestep 0 and not at noise 0.
+SigmaPlan tcd(const NoiseSchedule& trained, int64_t steps) {
+  SigmaPlan plan = lcm(trained, steps);
+  plan.sigmas.back() = trained.sigma(0);
+  plan.final_scale = std::sqrt(trained.alphas_cumprod.front());
+  return plan;
+}
+
 SigmaPlan karras(const NoiseSchedule& trained, int64_t steps) {
   check_steps(trained, steps);
   SigmaPlan plan;

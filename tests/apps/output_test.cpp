@@ -152,37 +152,26 @@ TEST(FindModel, TakesFilesFoldersAndNames) {
   folder.write("two/b.safetensors", "x");
   folder.write("diffusers/model_index.json", "{}");
   folder.write("models/named/m.safetensors", "x");
-  EXPECT_EQ(find_model(folder / "one", "/none").path, folder / "one" / "model.ckpt");
-  EXPECT_EQ(find_model(folder / "one" / "model.ckpt", "/none").path, folder / "one" / "model.ckpt");
-  EXPECT_EQ(find_model(folder / "diffusers", "/none").path, folder / "diffusers");
-  EXPECT_EQ(find_model("named", folder.path()).path, folder / "models" / "named" / "m.safetensors");
+  EXPECT_EQ(find_model(folder / "one", "/none"), folder / "one" / "model.ckpt");
+  EXPECT_EQ(find_model(folder / "one" / "model.ckpt", "/none"), folder / "one" / "model.ckpt");
+  EXPECT_EQ(find_model(folder / "diffusers", "/none"), folder / "diffusers");
+  EXPECT_EQ(find_model("named", folder.path()), folder / "models" / "named" / "m.safetensors");
   EXPECT_THROW(find_model(folder / "two", "/none"), Error);
   EXPECT_THROW(find_model(folder / "models", "/none"), Error);
   EXPECT_THROW(find_model("no-such-model", folder.path()), Error);
 }
 
-// Not asked for: the model that comes with Easel, the trained one before the random one.
-TEST(FindModel, PrefersTheTrainedModelThatComesWithEasel) {
+TEST(FindModel, TakesTheModelThatComesWithEaselUnasked) {
   namespace fs = std::filesystem;
   if (fs::exists("models")) GTEST_SKIP() << "the models of the current folder go before others";
   const TempDir folder;
   const fs::path models = folder / "models";
-  fs::create_directories(models / "random-tiny");
   fs::create_directories(models / "shapes");
-  folder.write("models/random-tiny/model_index.json", "{}");
   folder.write("models/shapes/README.md", "a card without weights");
-  EXPECT_EQ(find_model({}, folder.path()).path, models / "random-tiny");
+  EXPECT_THROW(find_model({}, folder.path()), Error);
   folder.write("models/shapes/shapes.safetensors", "");
   folder.write("models/shapes/shapes.yaml", "");
-  EXPECT_EQ(find_model({}, folder.path()).path, models / "shapes" / "shapes.safetensors");
-  EXPECT_EQ(find_model({}, folder.path()).notice, "");
-}
-
-TEST(FindModel, SaysWhereTheModelIsARandomOne) {
-  const TempDir folder;
-  std::filesystem::create_directories(folder / "models" / "random-tiny");
-  folder.write("models/random-tiny/model.ckpt", "x");
-  EXPECT_NE(find_model("random-tiny", folder.path()).notice.find("random"), std::string::npos);
+  EXPECT_EQ(find_model({}, folder.path()), models / "shapes" / "shapes.safetensors");
 }
 
 TEST(FindConfig, LooksBesideTheProgramToo) {

@@ -133,10 +133,7 @@ TEST_P(FamilyParity, GivesDiffusersPictures) {
                                  .controls = controls_of(made, model)};
     result = txt2img(model, request, noise);
   }
-  // diffusers' TCDScheduler leaves the noise of timestep 0 in its latents, Easel's spacing does
-  // not.
-  const double tolerance = made["sampler"] == "tcd" ? 2e-3 : 2e-5;
-  test::expect_close(result.latents_BCHW, fixture().tensors.at(name + "/latents"), tolerance, name);
+  test::expect_close(result.latents_BCHW, fixture().tensors.at(name + "/latents"), 2e-5, name);
   const Tensor want_pixels = fixture().tensors.at(name + "/pixels");
   for (size_t k = 0; k < result.images.size(); ++k) {
     const Image& image = result.images[k];
