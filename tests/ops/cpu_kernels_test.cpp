@@ -146,6 +146,39 @@ TEST_P(CpuKernels, SiluAndGeluOfExtremes) {
   EXPECT_TRUE(at::allclose(ops::geglu(gate)[2], at::gelu(bias), 1e-5, 1e-6)) << ops::geglu(gate)[2];
 }
 
+TEST_P(CpuKernels, Attention) {
+  struct Case {
+    int64_t batch, queries, keys, heads, features;
+  };
+  for (const auto [batch, queries, keys, heads, features] :
+       {Case{1, 16, 1, 1, 1}, Case{2, 17, 77, 8, 40}, Case{1, 100, 300, 2, 80},
+        Case{1, 97, 257, 3, 7}, Case{1, 200, 33, 1, 160}, Case{2, 30, 130, 1, 512},
+        Case{1, 290, 1030, 5, 24}}) {
+    const Tensor q = random({batch, queries, heads * features}, 1);
+    const Tensor k = random({batch, keys, heads * features}, 2);
+    const Tensor v = random({batch, keys, heads * features}, 3);
+    const std::string what =
+        fmt::format("{} x {} x {}, {} heads of {}", batch, queries, keys, heads, features);
+    const at::NoGradGuard no_grad;
+    ASSERT_TRUE(ops::cpu::serves_attention(q, k, v)) << what;
+    const auto heads_of = heads;
+    expect_same([&] { return ops::attention(q, k, v, heads_of); }, 2e-6, what);
+    // Scores of hundreds, some keys far above the others.
+    const Tensor large = q * 40;
+    expect_same([&] { return ops::attention(large, k, v, heads_of); }, 2e-5, what + ", large");
+    // Tokens that are not neighbours in memory.
+    const Tensor spread = random({batch, heads * features, queries}, 4).transpose(1, 2);
+    expect_same([&] { return ops::attention(spread, k, v, heads_of); }, 2e-6, what + ", spread");
+    // Narrower numbers: as float32, but for the rounding at both ends.
+    const auto narrow = [](const Tensor& x) { return x.to(at::kBFloat16); };
+    const Tensor rounded = ops::attention(narrow(q), narrow(k), narrow(v), heads);
+    EXPECT_EQ(rounded.scalar_type(), at::kBFloat16);
+    const auto wide = [&](const Tensor& x) { return narrow(x).to(at::kFloat); };
+    test::expect_close(rounded.to(at::kFloat), ops::attention(wide(q), wide(k), wide(v), heads),
+                       4e-3, what + ", bfloat16");
+  }
+}
+
 TEST_P(CpuKernels, Geglu) {
   for (const int64_t half : {16, 48, 1280}) {
     const Tensor x = random({2, 19, 2 * half}, 1) * 3;

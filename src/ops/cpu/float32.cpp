@@ -15,6 +15,13 @@ bool is_plain(const Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kFloat && x.layout() == at::kStrided;
 }
 
+// Whether the way to work is open: kernels, no gradient, nobody asks for ATen.
+bool may_serve() {
+  static const bool kernels = has_kernels();
+  return kernels && !at::GradMode::is_enabled() && !AtenOnly::is_enabled() &&
+         !at::autocast::is_autocast_enabled(at::kCPU);
+}
+
 bool is_parameter(const Tensor& x) { return is_plain(x) && x.is_contiguous(); }
 
 bool is_bias(const Tensor& x, int64_t size) {
@@ -23,11 +30,7 @@ bool is_bias(const Tensor& x, int64_t size) {
 
 }  // namespace
 
-bool serves(const Tensor& x) {
-  static const bool kernels = has_kernels();
-  return kernels && is_plain(x) && x.numel() > 0 && !at::GradMode::is_enabled() &&
-         !AtenOnly::is_enabled() && !at::autocast::is_autocast_enabled(at::kCPU);
-}
+bool serves(const Tensor& x) { return may_serve() && is_plain(x) && x.numel() > 0; }
 
 bool serves_linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   // With few rows the weights are read from memory once, whatever is done with them.
@@ -55,6 +58,19 @@ bool serves_channels(const Tensor& x_BCHW) {
 bool serves_group_norm(const Tensor& x_BCHW, const Tensor& weight, const Tensor& bias) {
   return serves_channels(x_BCHW) && weight.defined() && is_parameter(weight) && bias.defined() &&
          is_parameter(bias) && weight.numel() == x_BCHW.size(1) && bias.numel() == x_BCHW.size(1);
+}
+
+bool serves_attention(const Tensor& q_BTD, const Tensor& k_BSD, const Tensor& v_BSD) {
+  // With few queries packing the keys is most of the work.
+  constexpr int64_t kMinQueries = 16;
+  const auto is_tokens = [&](const Tensor& x_BTD) {
+    return x_BTD.is_cpu() && x_BTD.layout() == at::kStrided && x_BTD.dim() == 3 &&
+           x_BTD.numel() > 0 && at::isFloatingType(x_BTD.scalar_type()) &&
+           c10::elementSize(x_BTD.scalar_type()) <= sizeof(float) &&
+           x_BTD.size(0) == q_BTD.size(0) && x_BTD.size(2) == q_BTD.size(2);
+  };
+  return may_serve() && is_tokens(q_BTD) && is_tokens(k_BSD) && is_tokens(v_BSD) &&
+         k_BSD.sizes() == v_BSD.sizes() && q_BTD.size(1) >= kMinQueries;
 }
 
 bool serves_geglu(const Tensor& x) {

@@ -32,6 +32,11 @@ Tensor channel_sums(const Tensor& x_BCHW);
 Tensor scale_channels(const Tensor& x_BCHW, const Tensor& scale_BC, const Tensor& shift_BC,
                       bool silu);
 
+// q_BTD [B, T, D], k_BSD and v_BSD [B, S, D]; every head has D / heads features. No mask. Numbers
+// narrower than float32 are served too, when they are widened.
+bool serves_attention(const Tensor& q_BTD, const Tensor& k_BSD, const Tensor& v_BSD);
+Tensor attention(const Tensor& q_BTD, const Tensor& k_BSD, const Tensor& v_BSD, int64_t heads);
+
 bool serves_geglu(const Tensor& x);
 Tensor geglu(const Tensor& x);
 

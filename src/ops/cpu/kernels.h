@@ -64,6 +64,30 @@ void winograd_output(const float* products, int64_t position_stride, int64_t til
                      const WinogradMap& map, int64_t first, int64_t count, int64_t channel,
                      int64_t num_channels, const float* bias, float* y);
 
+// What no score is as low as: the maximum of no scores.
+constexpr float kNoScore = -3.402823466e38f;
+
+// scores [rows, keys], rows `stride` apart (a multiple of kChannelMultiple; what lies behind a
+// row's keys is written to), become exp(scale * score - most), where most[row] is the greatest
+// scale * score of the row so far. What was summed up before is to be multiplied by shrink[row];
+// sums[row] already is, and has these weights' sum.
+void attention_weights(float* scores, int64_t stride, int64_t rows, int64_t keys, float scale,
+                       float* most, float* sums, float* shrink);
+
+// out [rows, width] = out * shrink[row] + weights [rows, keys] values [keys, width], width a
+// multiple of kChannelMultiple.
+struct WeighedValues {
+  const float* weights;
+  int64_t weight_stride;
+  int64_t rows;
+  int64_t keys;
+  const float* values;
+  int64_t width;
+  const float* shrink;
+  float* out;
+};
+void add_weighed_values(const WeighedValues& values);
+
 // x [pixels, channels]: sums[0][c] of the values and sums[1][c] of their squares.
 void channel_sums(const float* x, int64_t pixels, int64_t channels, float* sums);
 // y = x * scale + shift by channel, and silu of it where asked for.
