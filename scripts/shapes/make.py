@@ -14,18 +14,20 @@ from .captions import caption
 from .crowd import crowded_scene
 from .dice import Dice
 from .render import render
-from .scene import SPLITS, Scene, split_scene
+from .scene import SPLITS, Scene, simple_scene, split_scene
 from .words import LANGUAGES
 
 CHUNK = 250
 CROWD = "crowd"
+SIMPLE = "simple"
 
 
 def example(seed: int, split: str, index: int) -> tuple:
     """Scene and captions number `index` of a set; they do not depend on how many the set has. A crowd has none."""
+    dice = Dice("scene", split, seed, index)
     if split == CROWD:
-        return crowded_scene(Dice("scene", split, seed, index)), []
-    scene = split_scene(Dice("scene", split, seed, index), split)
+        return crowded_scene(dice), []
+    scene = simple_scene(dice) if split == SIMPLE else split_scene(dice, split)
     return scene, [caption(scene, language, Dice(language, split, seed, index)) for language in LANGUAGES]
 
 
@@ -95,9 +97,10 @@ def main() -> None:
     parser.add_argument("--captions", type=Path, metavar="FILE", help="write the captions too, one a line")
     parser.add_argument("--count", type=int, required=True, metavar="N", help="number of pictures")
     parser.add_argument("--seed", type=int, required=True, metavar="S")
-    parser.add_argument("--split", choices=(*SPLITS, CROWD), default="train",
-                        help="train leaves out the combinations that validation shows; crowd has many objects and no "
-                             "captions, for autoencoders [train]")
+    parser.add_argument("--split", choices=(*SPLITS, SIMPLE, CROWD), default="train",
+                        help="train leaves out the combinations that validation shows; simple are those of train "
+                             "with one plain object, to begin with; crowd has many objects and no captions, for "
+                             "autoencoders [train]")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N", help="processes [one a core]")
     options = parser.parse_args()
     if not options.output and not options.captions:

@@ -16,9 +16,9 @@ SHAPES = ("circle", "square", "triangle", "diamond", "pentagon", "star", "heart"
           "arrow", "semicircle")
 PATTERNS = ("plain", "stripes", "checks", "dots")
 # Half the larger side of an object's box. The gaps between the classes keep the words true.
-RADII = {"small": (12, 15.5), "medium": (20, 25), "large": (33, 42)}
+RADII = {"small": (13.5, 16), "medium": (22, 26), "large": (36, 45)}
 POSITIONS = {"centre": (64, 64), "left": (32, 64), "right": (96, 64), "top": (64, 32), "bottom": (64, 96)}
-OUTLINE_LEAST_RADIUS = 20
+OUTLINE_LEAST_RADIUS = 22
 SPLITS = ("train", "validation")
 
 
@@ -121,7 +121,7 @@ def _alike(thing: Object, x: float, y: float) -> Object:
 
 def _single(dice: Dice, background: Background) -> Scene:
     position = dice.weighted({"centre": 0.6, "left": 0.1, "right": 0.1, "top": 0.1, "bottom": 0.1})
-    sizes = {"small": 0.2, "medium": 0.5, "large": 0.3}
+    sizes = {"small": 0.15, "medium": 0.4, "large": 0.45}
     if position != "centre":
         del sizes["large"]
     x, y = POSITIONS[position]
@@ -132,7 +132,7 @@ def _single(dice: Dice, background: Background) -> Scene:
 def _group(dice: Dice, background: Background, count: int) -> Scene:
     if count == 2:
         arrangement, places, shift, alike = dice.choose(("row", "column")), (33, 95), 8, 0.12
-        sizes = {"small": 0.3, "medium": 0.7}
+        sizes = {"small": 0.2, "medium": 0.8}
     else:
         arrangement, places, shift, alike = "row", (23, 64, 105), 8, 0.3
         sizes = {"small": 1}
@@ -172,6 +172,15 @@ def random_scene(dice: Dice, count: Optional[int] = None, plain: float = 0.75) -
         # Two of one kind that differ in style only would be neither "two circles" nor two kinds.
         alike = all_alike(scene) and len({(thing.style, thing.size) for thing in scene.objects}) > 1
         if not alike and not some_alike(scene):
+            return scene
+
+
+def simple_scene(dice: Dice) -> Scene:
+    """A scene that training begins with: one filled object, medium or large, on a plain background."""
+    while True:
+        scene = split_scene(dice, "train", 1, plain=1)
+        thing = scene.objects[0]
+        if thing.style == "filled" and thing.size != "small":
             return scene
 
 

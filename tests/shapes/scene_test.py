@@ -30,7 +30,7 @@ class SceneTest(unittest.TestCase):
         scenes = [split_scene(Dice("scene", "train", 1, index), "train") for index in range(300)]
         text = json.dumps([scene.to_json() for scene in scenes])
         self.assertEqual(hashlib.sha256(text.encode()).hexdigest(),
-                         "c77f05799712167b661293915684cb818dbb5fff1f4549f56616aa1940b6206f")
+                         "16c6d2a0162948b52d126234ac65373b97e1f6d9e33205e4c8be8c3be06e75d9")
 
     def test_the_same_seed_gives_the_same_files(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -99,6 +99,15 @@ class SceneTest(unittest.TestCase):
                 total[window] += coverage > 0
             self.assertLessEqual(total.max(), 1, scene)
             self.assertEqual(total[0].sum() + total[-1].sum() + total[:, 0].sum() + total[:, -1].sum(), 0, scene)
+
+    def test_simple_scenes_are_of_training_and_show_one_plain_object(self):
+        for index in range(60):
+            scene, captions = example(3, "simple", index)
+            self.assertEqual([thing.style for thing in scene.objects], ["filled"])
+            self.assertIn(scene.objects[0].size, ("medium", "large"))
+            self.assertEqual(scene.background.pattern, "plain")
+            self.assertFalse(held_out(scene))
+            self.assertEqual(len(captions), 3)
 
     def test_a_crowd_has_many_objects_and_no_captions(self):
         counts = set()
