@@ -48,6 +48,7 @@ ModelRequest model_request(const DrawingOptions& options, const std::filesystem:
           .prediction = options.model.prediction,
           .device = options.device.device,
           .dtype = options.device.dtype,
+          .low_memory = options.device.low_memory,
           .log = log};
 }
 

@@ -75,6 +75,7 @@ struct DeviceOptions {
   std::string dtype = "auto";
   int64_t threads = 0;
   std::string vae_tiling = "auto";
+  bool low_memory = false;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -107,6 +108,12 @@ struct DeviceOptions {
                             "and twice the time; auto: where memory is short",
                     .value = "HOW",
                     .choices = "auto,on,off",
+                    .setting = false});
+    visit(self.low_memory,
+          FieldInfo{.name = "low-memory",
+                    .group = group,
+                    .help = "leave the weights in their file and bring each layer's as it works; "
+                            "the picture is the same",
                     .setting = false});
   }
 };

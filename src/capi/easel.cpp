@@ -107,6 +107,7 @@ std::shared_ptr<const StableDiffusion> open(const easel_options& options) {
                      .use_ema = values.use_ema,
                      .device = values.device,
                      .dtype = values.dtype,
+                     .low_memory = values.low_memory,
                      .log = log_of(options)});
 }
 

@@ -24,6 +24,7 @@ struct Options {
   bool use_ema = false;
   std::string device = "auto";
   std::string dtype = "auto";
+  bool low_memory = false;
   int64_t threads = 0;
 
   std::string prompt;
@@ -62,6 +63,8 @@ struct Options {
           FieldInfo{.name = "use-ema", .help = "take the averaged weights that training kept"});
     visit(self.device, FieldInfo{.name = "device", .help = "auto, cpu, cuda or cuda:N"});
     visit(self.dtype, FieldInfo{.name = "dtype", .help = "auto, float32, float16 or bfloat16"});
+    visit(self.low_memory,
+          FieldInfo{.name = "low-memory", .help = "bring weights layer by layer as they are used"});
     visit(self.threads,
           FieldInfo{.name = "threads", .help = "CPU threads, of the whole process; 0 leaves them"});
     visit(self.prompt, FieldInfo{.name = "prompt", .help = "what to draw"});

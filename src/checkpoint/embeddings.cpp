@@ -189,7 +189,7 @@ void add_embeddings(StableDiffusion& model, const std::vector<Embedding>& embedd
   std::vector<Tensor> rows;
   for (const Embedding& embedding : embeddings) {
     config.vocab_size += embedding.vectors_ND.size(0);
-    rows.push_back(embedding.vectors_ND.to(model.device, model.dtype));
+    rows.push_back(embedding.vectors_ND.to(model.dtype));
   }
   ClipText longer(config);
   auto to = nn::named_parameters(longer);
@@ -197,7 +197,9 @@ void add_embeddings(StableDiffusion& model, const std::vector<Embedding>& embedd
   for (size_t i = 0; i < to.size(); ++i) {
     *to[i].tensor = *from[i].tensor;
     if (to[i].name == "text_model.embeddings.token_embedding.weight") {
-      rows.insert(rows.begin(), *from[i].tensor);
+      const Tensor& table_ND = *from[i].tensor;
+      rows.insert(rows.begin(), table_ND.to(model.dtype));
+      for (Tensor& row_ND : rows) row_ND = row_ND.to(table_ND.device());
       *to[i].tensor = at::cat(rows);
     }
   }

@@ -49,12 +49,15 @@ ModelConfig read_default_config(const fs::path& model, const LoadOptions& option
   return config;
 }
 
-// Binds the module's parameters to the loaded tensors: views where type and device are the wanted.
+// Binds the module's parameters to the loaded tensors: views where type and device are the wanted,
+// or where nothing is wanted.
 template <class Module>
-void bind(Module& module, Part part, Tensors& native, const at::TensorOptions& wanted) {
+void bind(Module& module, Part part, Tensors& native,
+          const std::optional<at::TensorOptions>& wanted) {
   for (const auto& parameter : nn::named_parameters(module)) {
     auto node = native.extract(std::string(native_prefix(part)) + parameter.name);
-    *parameter.tensor = node.mapped().to(wanted).contiguous();
+    const Tensor& stored = node.mapped();
+    *parameter.tensor = (wanted ? stored.to(*wanted) : stored).contiguous();
   }
 }
 
@@ -165,6 +168,11 @@ Tensors load_native(const fs::path& model, const ModelConfig& config, const Load
   return to_native(config, sources, options.log);
 }
 
+std::optional<nn::WeightPlace> StableDiffusion::weight_place() const {
+  if (!low_memory) return std::nullopt;
+  return nn::WeightPlace{.device = device, .dtype = dtype};
+}
+
 StableDiffusion load(const fs::path& model, const LoadOptions& given) {
   if (!fs::exists(model)) fail("{}: no such file or folder", model.string());
   LoadOptions options = given;
@@ -180,12 +188,14 @@ StableDiffusion load(const fs::path& model, const LoadOptions& given) {
       .device = options.device,
       .dtype = *options.dtype,
       .name = model_name(model),
+      .low_memory = options.low_memory,
   };
   Tensors native = load_native(model, config, options);
   const auto wanted = at::TensorOptions().dtype(loaded.dtype).device(loaded.device);
-  bind(loaded.text_encoder, Part::TextEncoder, native, wanted);
-  bind(loaded.unet, Part::UNet, native, wanted);
-  bind(loaded.autoencoder, Part::Autoencoder, native, wanted);
+  const auto bound = loaded.low_memory ? std::nullopt : std::optional(wanted);
+  bind(loaded.text_encoder, Part::TextEncoder, native, bound);
+  bind(loaded.unet, Part::UNet, native, bound);
+  bind(loaded.autoencoder, Part::Autoencoder, native, bound);
   if (!options.vae.empty()) {
     auto vae = read_vae_file(options.vae);
     if (auto* tiny = std::get_if<TinyVaeFile>(&vae)) {

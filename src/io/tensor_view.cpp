@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include <easel/base/error.h>
+#include <easel/base/mapped_tensor.h>
 
 namespace easel {
 
@@ -26,9 +27,7 @@ Tensor tensor_of_mapped(std::shared_ptr<const MappedFile> file, std::span<const 
     std::memcpy(copy.mutable_data_ptr(), bytes.data(), bytes.size());
     return copy;
   }
-  return at::from_blob(
-      const_cast<std::byte*>(bytes.data()), shape,
-      [owner = std::move(file)](void*) mutable { owner.reset(); }, options);
+  return mapped_tensor(std::move(file), bytes.data(), shape, dtype);
 }
 
 Tensor plain_cpu_tensor(const Tensor& tensor) {

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include <easel/base/error.h>
+#include <easel/nn/stored_weights.h>
 #include <easel/ops/activation.h>
 
 #include "clip_tower.h"
@@ -51,9 +52,9 @@ Tensor ClipText::forward(const Tensor& tokens_BT, int64_t clip_skip) const {
         "tokenizer and the text encoder do not belong together",
         config_.vocab_size, tokens_BT.min().item<int64_t>(), tokens_BT.max().item<int64_t>());
   }
-  const Tensor& positions_TD = position_embedding_.weight;
-  Tensor x_BTD =
-      ops::add(token_embedding_.forward(tokens_BT), positions_TD.narrow(0, 0, tokens_BT.size(1)));
+  const Tensor positions_TD =
+      nn::StoredWeights::placed(position_embedding_.weight.narrow(0, 0, tokens_BT.size(1)));
+  Tensor x_BTD = ops::add(token_embedding_.forward(tokens_BT), positions_TD);
   for (int64_t i = 0; i < config_.num_hidden_layers - (clip_skip - 1); ++i) {
     x_BTD = layers_[i].forward(x_BTD);
   }

@@ -71,7 +71,7 @@ ControlResiduals ControlNet::forward(const Tensor& x_BCHW, const Tensor& t_B,
          shape_text(embedded_BCHW.sizes()), shape_text(x_BCHW.sizes()));
   }
   Tensor time_BD = ops::timestep_embedding(t_B.to(x_BCHW.device()), unet.model_channels)
-                       .to(conv_in_.weight.scalar_type());
+                       .to(x_BCHW.scalar_type());
   time_BD = ops::silu(time_linear_2_.forward(ops::silu(time_linear_1_.forward(time_BD))));
   Tensor h = conv_in_.forward(x_BCHW) + embedded_BCHW;
   std::vector<Tensor> skips = {h};

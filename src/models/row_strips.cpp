@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include <easel/nn/circular_padding.h>
+#include <easel/nn/stored_weights.h>
 #include <easel/ops/activation.h>
 #include <easel/ops/normalization.h>
 
@@ -132,8 +133,8 @@ KnownNorm::KnownNorm(const nn::GroupNorm& norm, const Rows& x, int64_t strip)
 }
 
 Tensor KnownNorm::forward_silu(const Tensor& x_BCHW) const {
-  return ops::group_norm_rows(x_BCHW, sums_2BC_, positions_, norm_.groups, norm_.weight, norm_.bias,
-                              norm_.eps, /*with_silu=*/true);
+  return ops::group_norm_rows(x_BCHW, sums_2BC_, positions_, norm_.groups, nn::InUse(norm_.weight),
+                              nn::InUse(norm_.bias), norm_.eps, /*with_silu=*/true);
 }
 
 Tensor res_block_in_strips(const nn::ResBlock& block, const Rows& x, Tensor into_BCHW,

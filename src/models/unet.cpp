@@ -125,7 +125,7 @@ Tensor UNet::forward(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& cont
   check_inputs(x_BCHW, t_B, context_BTD, class_label_B, extras);
   // The angles are always float32: a float16 timestep would be rounded to a multiple of 0.5.
   Tensor time_BD = ops::timestep_embedding(t_B.to(x_BCHW.device()), config_.model_channels)
-                       .to(conv_in_.weight.scalar_type());
+                       .to(x_BCHW.scalar_type());
   if (time_cond_proj_) {
     const Tensor guidance_BD =
         ops::guidance_embedding(extras.guidance_B.to(x_BCHW.device()), *config_.time_cond_proj_dim);

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include <easel/nn/checkpoint.h>
+#include <easel/nn/stored_weights.h>
 #include <easel/ops/activation.h>
 #include <easel/ops/attention.h>
 #include <easel/ops/linear.h>
@@ -86,7 +87,7 @@ SpatialTransformer::Projection::Projection(int64_t in, int64_t out, bool use_lin
       bias(parameter({out})) {}
 
 Tensor SpatialTransformer::Projection::forward(const Tensor& x_BTD) const {
-  return ops::linear(x_BTD, weight.flatten(1), bias);
+  return ops::linear(x_BTD, InUse(weight.flatten(1)), InUse(bias));
 }
 
 SpatialTransformer::SpatialTransformer(const SpatialTransformerOptions& o)

@@ -7,6 +7,7 @@
 
 #include <easel/base/error.h>
 #include <easel/nn/module.h>
+#include <easel/nn/stored_weights.h>
 
 #include "autoencoder_memory.h"
 
@@ -16,6 +17,17 @@ namespace {
 constexpr double kLeastLogvar = -30;
 
 bool all_finite(const Tensor& x) { return at::isfinite(x).all().item<bool>(); }
+
+// Where the autoencoder overflows it works in another type than the model's.
+nn::StoredWeights weights_for(const StableDiffusion& model, at::ScalarType dtype) {
+  std::optional<nn::WeightPlace> place = model.weight_place();
+  if (place) place->dtype = dtype;
+  return nn::StoredWeights(place);
+}
+
+VaeTiling tiling_for(const StableDiffusion& model, VaeTiling asked) {
+  return asked == VaeTiling::Auto && model.low_memory ? VaeTiling::On : asked;
+}
 
 Autoencoder in_float32(const Autoencoder& autoencoder) {
   Autoencoder copy = autoencoder;
@@ -56,8 +68,9 @@ Posterior encode_pictures(const StableDiffusion& model, const Tensor& x_BCHW, co
             .logvar_BCHW = at::full_like(z_BCHW, kLeastLogvar)};
   }
   const auto encode = [&](const Autoencoder& autoencoder, at::ScalarType dtype) {
+    const nn::StoredWeights weights = weights_for(model, dtype);
     const AutoencoderMemory memory(autoencoder.config(), x.sizes(), dtype, model.device);
-    return memory.run(tiling, log,
+    return memory.run(tiling_for(model, tiling), log,
                       [&](int64_t strip) { return autoencoder.encode(x.to(dtype), strip); });
   };
   Posterior posterior = encode(model.autoencoder, model.dtype);
@@ -99,10 +112,11 @@ std::vector<Image> decode_latents(const StableDiffusion& model, const Tensor& la
   }
   const int64_t factor = model.config.autoencoder.downsampling();
   const auto decode = [&](const Autoencoder& autoencoder, const Tensor& z_1CHW) {
+    const nn::StoredWeights weights = weights_for(model, z_1CHW.scalar_type());
     const AutoencoderMemory memory(autoencoder.config(),
                                    {1, 3, z_1CHW.size(2) * factor, z_1CHW.size(3) * factor},
                                    z_1CHW.scalar_type(), model.device);
-    return memory.run(tiling, log,
+    return memory.run(tiling_for(model, tiling), log,
                       [&](int64_t strip) { return autoencoder.decode(z_1CHW, strip); });
   };
   std::optional<Autoencoder> exact;  // made when the first picture needs it

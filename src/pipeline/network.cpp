@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include <easel/base/error.h>
+#include <easel/nn/stored_weights.h>
 
 namespace easel {
 namespace {
@@ -28,6 +29,7 @@ Network make_network(const StableDiffusion& model, Steering steering) {
     if (takes_concat) {
       input_BCHW = at::cat({input_BCHW, conditioning.concat_BCHW.to(model.dtype)}, 1);
     }
+    const nn::StoredWeights weights(model.weight_place());
     UNetExtras extras;
     if (model.config.unet.time_cond_proj_dim) {
       extras.guidance_B = at::full({x_BCHW.size(0)}, steering.guidance_scale - 1,

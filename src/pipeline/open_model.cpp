@@ -39,6 +39,7 @@ LoadOptions load_options(const ModelRequest& request) {
                       .vae = request.vae,
                       .use_ema = request.use_ema,
                       .dtype = find_dtype(request.dtype),
+                      .low_memory = request.low_memory,
                       .log = request.log};
   if (request.prediction != "auto") {
     options.parameterization = parameterization_from_name(request.prediction);
@@ -58,11 +59,12 @@ std::shared_ptr<const StableDiffusion> open_model(const ModelRequest& request) {
   options.device = device_from_name(request.device);
   // Small files first: what is wrong with them is said before the model is loaded.
   const std::vector<Embedding> embeddings = read_embeddings(request.embeddings);
-  return with_plain_errors("the model needs more than there is; use --dtype float16", [&] {
-    auto model = std::make_shared<StableDiffusion>(load(request.model, options));
-    add_embeddings(*model, embeddings);
-    return std::shared_ptr<const StableDiffusion>(std::move(model));
-  });
+  return with_plain_errors(
+      "the model needs more than there is; use --dtype float16 or --low-memory", [&] {
+        auto model = std::make_shared<StableDiffusion>(load(request.model, options));
+        add_embeddings(*model, embeddings);
+        return std::shared_ptr<const StableDiffusion>(std::move(model));
+      });
 }
 
 ModelUse model_use(const ModelRequest& request) {

@@ -6,6 +6,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <easel/diffusion/noise.h>
+#include <easel/nn/stored_weights.h>
 #include <easel/pipeline/decode.h>
 
 namespace easel {
@@ -32,6 +33,7 @@ LatentPreview::LatentPreview(const StableDiffusion& model)
   const Tensor smooth =
       at::upsample_bilinear2d(coarse, {kSide, kSide}, /*align_corners=*/true).mul(1.5);
   const Tensor z = smooth.div(model.config.scale_factor).to(model.device, model.dtype);
+  const nn::StoredWeights weights(model.weight_place());
   const Tensor decoded = model.autoencoder.decode(z).to(at::kFloat).cpu().clamp(-1, 1);
   const Tensor targets = as_rows(at::avg_pool2d(decoded, {downsampling_, downsampling_}));
   const Tensor inputs = with_constant(as_rows(smooth)).to(at::kDouble);

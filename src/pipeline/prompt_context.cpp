@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 
 #include <easel/base/error.h>
+#include <easel/nn/stored_weights.h>
 #include <easel/text/prompt_chunks.h>
 
 namespace easel {
@@ -65,6 +66,7 @@ class TextEncoding {
     Tensor& z_1TD = encoded_[tokens];
     if (!z_1TD.defined()) {
       const Tensor tokens_BT = at::tensor(tokens, at::kLong).unsqueeze(0).to(model_.device);
+      const nn::StoredWeights weights(model_.weight_place());
       z_1TD = model_.text_encoder.forward(tokens_BT, clip_skip_).to(at::kFloat);
     }
     return z_1TD;

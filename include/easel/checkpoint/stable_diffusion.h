@@ -14,6 +14,7 @@
 #include <easel/models/clip_text.h>
 #include <easel/models/tiny_autoencoder.h>
 #include <easel/models/unet.h>
+#include <easel/nn/stored_weights.h>
 #include <easel/text/tokenizer.h>
 
 namespace easel {
@@ -30,6 +31,10 @@ struct StableDiffusion {
   at::ScalarType dtype = at::kFloat;   // of text encoder, UNet and autoencoder alike
   std::string name;                    // file or folder name, for the settings text
   TinyAutoencoder tiny_autoencoder{};  // takes the autoencoder's place as far as it goes
+  bool low_memory = false;  // text encoder, UNet and autoencoder are on the CPU as stored
+
+  // Where the layers are to bring their weights, for nn::StoredWeights around every forward().
+  std::optional<nn::WeightPlace> weight_place() const;
 };
 
 struct LoadOptions {
@@ -44,6 +49,7 @@ struct LoadOptions {
   std::optional<Parameterization> parameterization{};  // in the place of the config's
   at::Device device = at::kCPU;
   std::optional<at::ScalarType> dtype;  // nullopt: float32 on a CPU, float16 on CUDA
+  bool low_memory = false;              // leave the weights where and as they are stored
   Log log;
 };
 

@@ -25,6 +25,7 @@ struct ModelRequest {
   std::string prediction = "auto";  // eps, v or x0, in the place of the config's
   std::string device = "auto";  // auto, cpu, cuda, cuda:N; auto is a CUDA device if there is one
   std::string dtype = "auto";   // auto, float32, float16, bfloat16; auto: float16 on CUDA
+  bool low_memory = false;      // weights are brought layer by layer as they are needed
   Log log{};
 };
 
