@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <easel/checkpoint/embeddings.h>
+#include <easel/checkpoint/lora.h>
 #include <easel/nn/module.h>
 #include <easel/pipeline/decode.h>
 #include <easel/pipeline/txt2img.h>
@@ -72,6 +73,25 @@ TEST_P(LowMemory, TakesNewWordsAndEncodesPictures) {
   const Tensor picture = test::hashed_tensor("picture", {1, 3, 32, 40}).clamp(-1, 1);
   EXPECT_TRUE(at::equal(encode_pictures(stored, picture, {}, VaeTiling::Off).mean_BCHW,
                         encode_pictures(usual, picture, {}, VaeTiling::Off).mean_BCHW));
+}
+
+TEST_P(LowMemory, TakesLoras) {
+  const test::TempDir folder;
+  const auto file = write_model(folder);
+  const std::string module = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q";
+  const auto lora = folder / "lora.safetensors";
+  write_safetensors(lora,
+                    {{module + ".lora_down.weight", test::hashed_tensor("down", {2, 64})},
+                     {module + ".lora_up.weight", test::hashed_tensor("up", {64, 2})}},
+                    {}, IfExists::Replace);
+  const std::vector<LoraChoice> choices = {{.file = lora, .text_encoder = 1, .unet = 1}};
+  const auto drawn = [&](const StableDiffusion& model) {
+    return draw(with_loras(model, choices)).latents_BCHW;
+  };
+  const StableDiffusion stored = load_model(file, true);
+  const Tensor got = drawn(stored);
+  EXPECT_TRUE(at::equal(got, drawn(load_model(file, false))));
+  EXPECT_FALSE(at::equal(got, draw(stored).latents_BCHW));
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, LowMemory, ::testing::Values(at::kFloat, at::kHalf),
