@@ -19,11 +19,14 @@ constexpr ProgramText kText{
         "img2img --init-img sketch.png --prompt \"a castle, oil on canvas\" --strength 0.6\n"
         "img2img --init-img photo.jpg --W 512 --H 512 --prompt \"in winter\" -o winter.png\n"
         "img2img --init-img room.png --mask sofa.png --mask-blur 4 --prompt \"a red sofa\"\n"
-        "img2img --init-img view.png --outpaint 128,128,0,0 --mask-blur 8 --prompt \"a valley\"",
+        "img2img --init-img view.png --outpaint 128,128,0,0 --mask-blur 8 --prompt \"a valley\"\n"
+        "img2img --ckpt 512-depth-ema.ckpt --init-img room.png --depth near.png --prompt \"a "
+        "cave\"\n"
+        "img2img --ckpt x4-upscaler-ema.ckpt --init-img small.png --prompt \"a white cat\"",
     .notes =
         "A photograph is turned as its EXIF data says; transparency is dropped. An inpainting "
         "checkpoint\nsees the mask itself; InstructPix2Pix changes the picture as the prompt tells "
-        "it."};
+        "it; Stable\nDiffusion 2's upscaler draws it four times as large."};
 
 int draw_over(Img2ImgOptions& options, std::span<const Option> list, Given& given) {
   // The size is the picture's: a model's own is for pictures from nothing.
@@ -50,21 +53,19 @@ int draw_over(Img2ImgOptions& options, std::span<const Option> list, Given& give
                .complete =
                    [&](RunRequest& request, const ModelSummary& model) {
                      request.init = init->start(model, given);
-                     request.settings.width = request.init->canvas.picture.width;
-                     request.settings.height = request.init->canvas.picture.height;
+                     request.settings.width = request.init->canvas.picture.width * model.enlarges;
+                     request.settings.height = request.init->canvas.picture.height * model.enlarges;
                    },
                .describe =
                    [&](MadeWith& made) {
                      made.options = options_json(options);
                      // What has no meaning for the model would be refused when it is given again.
-                     if (made.model.instruct_pix2pix) {
-                       made.options["strength"] = 1;
-                     } else {
-                       made.options.erase("image-cfg");
-                     }
+                     if (starts_from_noise(made.model)) made.options["strength"] = 1;
+                     if (!made.model.instruct_pix2pix) made.options.erase("image-cfg");
+                     if (made.model.enlarges == 1) made.options.erase("noise-level");
                      made.options["W"] = made.settings.width;
                      made.options["H"] = made.settings.height;
-                     made.parameters = init_parameters(options.init, made.model.instruct_pix2pix);
+                     made.parameters = init_parameters(options.init, made.model);
                    }});
 }
 

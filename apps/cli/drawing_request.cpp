@@ -47,6 +47,10 @@ RunRequest make_request(const DrawingOptions& options, PictureSettings settings,
   for (const std::string& text : options.prompt.control) {
     request.controls.push_back(control_from_text(text));
   }
+  for (const std::string& text : options.prompt.ip_adapter) {
+    request.image_prompts.push_back(image_prompt_from_text(text));
+  }
+  request.image_encoder = options.prompt.image_encoder;
   return request;
 }
 

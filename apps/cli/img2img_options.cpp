@@ -66,6 +66,34 @@ void check_options(const InitOptions& options, const Given& given) {
   }
 }
 
+void check_depth(const InitOptions& options, const ModelSummary& model) {
+  if (model.takes_depth && options.depth.empty()) {
+    fail_usage(
+        "{} goes by how near things are: give it a map of depths with --depth FILE, a "
+        "picture whose lighter parts are nearer (depth estimators such as MiDaS make them)",
+        model.name);
+  }
+  if (!model.takes_depth && !options.depth.empty()) {
+    fail_usage(
+        "--depth is for Stable Diffusion 2's depth model, and {} is no such model; a "
+        "ControlNet for depth takes its map with --control MODEL:PICTURE",
+        model.name);
+  }
+}
+
+void check_upscaler(const InitOptions& options, const ModelSummary& model, const Given& given) {
+  if (model.enlarges == 1) {
+    if (!given.has("noise-level") || options.noise_level == InitOptions().noise_level) return;
+    fail_usage("--noise-level is for Stable Diffusion 2's upscaler, and {} is no such model",
+               model.name);
+  }
+  if (!options.mask.empty() || !options.outpaint.empty()) {
+    fail_usage(
+        "{} draws a whole picture {} times as large: it has no use for --mask and --outpaint",
+        model.name, model.enlarges);
+  }
+}
+
 }  // namespace
 
 InitPicture::InitPicture(InitOptions& options, const Given& given) : options_(options) {
@@ -82,9 +110,16 @@ InitPicture::InitPicture(InitOptions& options, const Given& given) : options_(op
   if (settings_.outpaint.any() && !given.has("strength")) options.strength = 1;
   picture_ = read_upright_image(options.init_img);
   if (!options.mask.empty()) mask_ = read_upright_image(options.mask, 1);
+  if (!options.depth.empty()) depth_ = read_upright_image(options.depth, 1);
+}
+
+bool starts_from_noise(const ModelSummary& model) {
+  return model.instruct_pix2pix || model.enlarges > 1;
 }
 
 RunInit InitPicture::start(const ModelSummary& model, const Given& given) const {
+  check_depth(options_, model);
+  check_upscaler(options_, model, given);
   if (!model.instruct_pix2pix && given.has("image-cfg")) {
     fail_usage("--image-cfg is for InstructPix2Pix, and {} is no such model", model.name);
   }
@@ -94,16 +129,25 @@ RunInit InitPicture::start(const ModelSummary& model, const Given& given) const 
         "--strength, says how closely it keeps to the picture",
         model.name);
   }
-  return {.canvas = make_canvas(picture_, mask_, settings_, model),
+  if (model.enlarges > 1 && given.has("strength") && options_.strength != 1) {
+    fail_usage(
+        "{} draws the picture {} times as large, from noise alone: --noise-level, not --strength, "
+        "says how freely",
+        model.name, model.enlarges);
+  }
+  return {.canvas = make_canvas(picture_, mask_, settings_, model, depth_),
           .strength = options_.strength,
           .image_scale = options_.image_cfg,
+          .noise_level = options_.noise_level,
           .encode = encode_from_name(options_.encode)};
 }
 
 std::vector<std::pair<std::string, std::string>> init_parameters(const InitOptions& options,
-                                                                 bool instruct_pix2pix) {
+                                                                 const ModelSummary& model) {
   std::vector<std::pair<std::string, std::string>> list;
-  if (instruct_pix2pix) {
+  if (model.enlarges > 1) {
+    list.emplace_back("Noise level", fmt::format("{}", options.noise_level));
+  } else if (model.instruct_pix2pix) {
     list.emplace_back("Image CFG scale", fmt::format("{}", options.image_cfg));
   } else {
     list.emplace_back("Denoising strength", fmt::format("{}", options.strength));

@@ -20,6 +20,8 @@ struct InitOptions {
   std::filesystem::path init_img;
   double strength = 0.75;
   double image_cfg = 1.5;
+  std::filesystem::path depth;
+  int64_t noise_level = 20;
   std::string encode = "mean";
   std::optional<int64_t> height;
   std::optional<int64_t> width;
@@ -62,6 +64,20 @@ struct InitOptions {
                     .help = "InstructPix2Pix: how closely it keeps to the picture (--scale: to the "
                             "prompt); such a model has no use for --strength",
                     .value = "X"});
+    visit(
+        self.depth,
+        FieldInfo{.name = "depth",
+                  .group = group,
+                  .help = "Stable Diffusion 2's depth model: how near what is in the picture is, a "
+                          "picture of the same shape; lighter is nearer",
+                  .value = "FILE"});
+    visit(self.noise_level,
+          FieldInfo{.name = "noise-level",
+                    .group = group,
+                    .help = "Stable Diffusion 2's upscaler, which draws the picture four times as "
+                            "large: how much of its detail is made up, 0 to 350; such a model has "
+                            "no use for --strength",
+                    .value = "N"});
     visit(self.encode, FieldInfo{.name = "encode",
                                  .group = group,
                                  .help = "which latents stand for it: the mean of what the "
@@ -149,10 +165,14 @@ class InitPicture {
   CanvasSettings settings_;
   Image picture_;
   Image mask_;
+  Image depth_;
 };
+
+// Whether a run on this model starts from noise alone, so that --strength has no meaning.
+bool starts_from_noise(const ModelSummary& model);
 
 // What A1111's list says of them.
 std::vector<std::pair<std::string, std::string>> init_parameters(const InitOptions& options,
-                                                                 bool instruct_pix2pix);
+                                                                 const ModelSummary& model);
 
 }  // namespace easel::cli

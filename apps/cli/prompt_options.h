@@ -26,6 +26,8 @@ struct PromptOptions {
   std::vector<std::string> lora{};
   std::filesystem::path lora_dir = "models/lora";
   std::vector<std::string> control{};
+  std::vector<std::string> ip_adapter{};
+  std::filesystem::path image_encoder{};
   bool explain = false;
 
   template <class Self, class Visit>
@@ -115,13 +117,27 @@ struct PromptOptions {
                                    .help = "where they are looked for by name",
                                    .value = "DIR",
                                    .setting = false});
-    visit(self.control,
-          FieldInfo{.name = "control",
+    visit(
+        self.control,
+        FieldInfo{.name = "control",
+                  .group = group,
+                  .help = "a ControlNet or a T2I-Adapter (file or diffusers folder) and the "
+                          "picture it goes by, edges, depth or the like; how strongly (1), and in "
+                          "which part of the run (0:1); may be given again",
+                  .value = "MODEL:PICTURE[:STRENGTH[:START:END]]"});
+    visit(self.ip_adapter,
+          FieldInfo{.name = "ip-adapter",
                     .group = group,
-                    .help = "a ControlNet (file or diffusers folder) and the picture it goes by, "
-                            "edges, depth or the like; how strongly (1), and in which part of the "
-                            "run (0:1); may be given again",
-                    .value = "MODEL:PICTURE[:STRENGTH[:START:END]]"});
+                    .help = "an IP-Adapter and a picture that says what to draw beside the prompt; "
+                            "how much it counts (1); may be given again",
+                    .value = "ADAPTER:PICTURE[:SCALE]"});
+    visit(
+        self.image_encoder,
+        FieldInfo{.name = "image-encoder",
+                  .group = group,
+                  .help = "what looks at these pictures: a file or folder of CLIP's image encoder; "
+                          "by default image_encoder beside the first adapter",
+                  .value = "PATH"});
     visit(self.explain,
           FieldInfo{.name = "explain-prompt",
                     .group = group,

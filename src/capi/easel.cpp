@@ -137,8 +137,10 @@ RunInit init_of(const Options& options, const StableDiffusion& model) {
   return {
       .canvas = make_canvas(read_upright_image(options.init_img),
                             options.mask.empty() ? Image{} : read_upright_image(options.mask, 1),
-                            canvas, summarize(model)),
-      .strength = options.strength};
+                            canvas, summarize(model),
+                            options.depth.empty() ? Image{} : read_upright_image(options.depth, 1)),
+      .strength = options.strength,
+      .noise_level = options.noise_level};
 }
 
 RunRequest request_of(const Options& options, const StableDiffusion& model) {
@@ -161,8 +163,9 @@ RunRequest request_of(const Options& options, const StableDiffusion& model) {
   for (const std::string& text : options.lora) request.loras.push_back(finder.from_text(text));
   if (!options.init_img.empty()) {
     request.init = init_of(options, model);
-    request.settings.width = request.init->canvas.picture.width;
-    request.settings.height = request.init->canvas.picture.height;
+    const int64_t times = summarize(model).enlarges;
+    request.settings.width = request.init->canvas.picture.width * times;
+    request.settings.height = request.init->canvas.picture.height * times;
   }
   return request;
 }

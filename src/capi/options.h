@@ -47,6 +47,8 @@ struct Options {
   std::filesystem::path mask;
   double mask_blur = 0;
   double strength = 0.75;
+  std::filesystem::path depth;
+  int64_t noise_level = 20;
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -92,6 +94,9 @@ struct Options {
     visit(self.mask, FieldInfo{.name = "mask", .help = "what of it is repainted: the white"});
     visit(self.mask_blur, FieldInfo{.name = "mask-blur", .help = "in pixels"});
     visit(self.strength, FieldInfo{.name = "strength", .help = "how far it may change, 0 to 1"});
+    visit(self.depth, FieldInfo{.name = "depth", .help = "a depth model's map, lighter is nearer"});
+    visit(self.noise_level,
+          FieldInfo{.name = "noise-level", .help = "of an upscaler: 0 to 350, 20 is usual"});
   }
 };
 

@@ -15,25 +15,25 @@ struct TargetInfo {
   std::string_view what;
 };
 
-constexpr std::array<TargetInfo, 40> kTargets{{
+constexpr std::array<TargetInfo, 41> kTargets{{
     {"ldm.models.diffusion.ddpm.LatentDiffusion", Target::LatentDiffusion, "latent diffusion"},
     {"ldm.models.diffusion.ddpm.LatentInpaintDiffusion", Target::LatentDiffusion, "inpainting"},
     {"ldm.models.diffusion.ddpm.LatentFinetuneDiffusion", Target::LatentDiffusion, "fine-tuning"},
     {"ldm.models.diffusion.ddpm_edit.LatentDiffusion", Target::LatentDiffusion, "InstructPix2Pix"},
+    {"ldm.models.diffusion.ddpm.LatentDepth2ImageDiffusion", Target::LatentDiffusion,
+     "depth-to-image"},
+    {"ldm.models.diffusion.ddpm.LatentUpscaleDiffusion", Target::LatentDiffusion, "upscaling"},
+    {"ldm.models.diffusion.ddpm.LatentUpscaleFinetuneDiffusion", Target::LatentDiffusion,
+     "upscaling"},
     {"ldm.modules.diffusionmodules.openaimodel.UNetModel", Target::UNet, "the UNet"},
     {"ldm.models.autoencoder.AutoencoderKL", Target::AutoencoderKL, "the KL autoencoder"},
     {"ldm.modules.encoders.modules.FrozenCLIPEmbedder", Target::ClipText, "CLIP's text encoder"},
     {"ldm.modules.encoders.modules.FrozenOpenCLIPEmbedder", Target::OpenClipText,
      "OpenCLIP ViT-H/14, the text encoder of Stable Diffusion 2"},
+    {"ldm.modules.diffusionmodules.upscaling.ImageConcatWithNoiseAugmentation",
+     Target::NoiseAugmentation, "noise on a small picture"},
 
     {"ldm.models.diffusion.ddpm.DDPM", {}, "diffusion in pixel space"},
-    {"ldm.models.diffusion.ddpm.LatentUpscaleDiffusion", {}, "Stable Diffusion 2's upscaler"},
-    {"ldm.models.diffusion.ddpm.LatentUpscaleFinetuneDiffusion",
-     {},
-     "Stable Diffusion 2's upscaler"},
-    {"ldm.models.diffusion.ddpm.LatentDepth2ImageDiffusion",
-     {},
-     "Stable Diffusion 2's depth-to-image model"},
     {"ldm.models.diffusion.ddpm.ImageEmbeddingConditionedLatentDiffusion", {}, "Stable unCLIP"},
     {"ldm.models.diffusion.ddpm.Layout2ImgDiffusion", {}, "layout-to-image diffusion"},
     {"ldm.models.diffusion.classifier.NoisyLatentImageClassifier", {}, "a classifier"},
@@ -88,6 +88,8 @@ std::string_view role(Target target) {
       return "CLIP's text encoder";
     case Target::OpenClipText:
       return "OpenCLIP's text encoder";
+    case Target::NoiseAugmentation:
+      return "noise on a small picture";
   }
   return "";
 }

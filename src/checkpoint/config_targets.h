@@ -8,7 +8,14 @@
 
 namespace easel {
 
-enum class Target { LatentDiffusion, UNet, AutoencoderKL, ClipText, OpenClipText };
+enum class Target {
+  LatentDiffusion,
+  UNet,
+  AutoencoderKL,
+  ClipText,
+  OpenClipText,
+  NoiseAugmentation,
+};
 
 // Reads the map's `target` and checks that it names a `wanted`. Anything else is an Error (Usage)
 // that says what the target is, where the table knows it.

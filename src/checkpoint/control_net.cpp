@@ -24,7 +24,7 @@ Tensors read_tensors(const fs::path& path) {
   const auto first = files.tensors.lower_bound(std::string(kPrefix));
   const bool prefixed = first != files.tensors.end() && first->first.starts_with(kPrefix);
   if (info.kind != ModelKind::ControlNet && !prefixed) {
-    fail("{} is {}; expected a ControlNet", path.string(), kind_text(info.kind));
+    fail("{} is {}; expected a ControlNet or a T2I-Adapter", path.string(), kind_text(info.kind));
   }
   if (!prefixed) return std::move(files.tensors);
   Tensors own;

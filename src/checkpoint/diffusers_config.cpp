@@ -121,6 +121,13 @@ UNetConfig read_unet(const fs::path& path, int64_t& sample_size) {
   unet.transformer_depth = depths.front();
   unet.use_linear_in_transformer = config.boolean("use_linear_projection", false);
   unet.dropout = config.number("dropout", 0.0);
+  if (config.is_list("only_cross_attention")) {
+    for (const std::string& only : config.texts("only_cross_attention")) {
+      unet.disable_self_attentions.push_back(only == "true");
+    }
+  } else {
+    config.require("only_cross_attention", "false", "expected one value for each level");
+  }
   if (config.has("num_class_embeds"))
     unet.num_classes = config.optional_integer("num_class_embeds");
   const std::string shift = config.text("resnet_time_scale_shift", "default");
@@ -141,7 +148,6 @@ UNetConfig read_unet(const fs::path& path, int64_t& sample_size) {
   config.require("mid_block_type", "UNetMidBlock2DCrossAttn", "expected UNetMidBlock2DCrossAttn");
   config.require("norm_eps", "1e-5", "expected 1e-5");
   unet.norm_num_groups = config.integer("norm_num_groups", 32, {.min = 1});
-  config.require("only_cross_attention", "false", "every transformer attends to itself here");
   config.require("dual_cross_attention", "false", "two contexts");
   config.require("conv_in_kernel", "3", "expected 3");
   config.require("conv_out_kernel", "3", "expected 3");
@@ -239,12 +245,12 @@ bool is_open_clip(const ClipTextConfig& clip, const fs::path& tokenizer) {
 
 // Only what the model was trained with; how its levels are stepped through is the sampler's
 // business.
-void read_schedule(const fs::path& path, ModelConfig& model) {
+ScheduleConfig read_schedule(const fs::path& path, Parameterization& parameterization) {
   ConfigMap config = read_json(path);
-  model.schedule.timesteps =
-      config.integer("num_train_timesteps", 1000, {.min = 1, .max = 1'000'000});
-  model.schedule.linear_start = config.number("beta_start", 1e-4);
-  model.schedule.linear_end = config.number("beta_end", 2e-2);
+  ScheduleConfig schedule;
+  schedule.timesteps = config.integer("num_train_timesteps", 1000, {.min = 1, .max = 1'000'000});
+  schedule.linear_start = config.number("beta_start", 1e-4);
+  schedule.linear_end = config.number("beta_end", 2e-2);
   const std::string name = config.text("beta_schedule", "linear");
   constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kSchedules{{
       {"scaled_linear", "linear"},  // linear in sqrt(beta)
@@ -257,15 +263,16 @@ void read_schedule(const fs::path& path, ModelConfig& model) {
     constexpr std::array<std::string_view, 3> known{"scaled_linear", "linear", "squaredcos_cap_v2"};
     config.reject("beta_schedule", unknown_name("schedule", name, known));
   }
-  model.schedule.beta_schedule = std::string(found->second);
+  schedule.beta_schedule = std::string(found->second);
   const std::string prediction = config.text("prediction_type", "epsilon");
   try {
-    model.parameterization = parameterization_from_name(prediction);
+    parameterization = parameterization_from_name(prediction);
   } catch (const Error& error) {
     config.reject("prediction_type", error.what());
   }
   config.require("trained_betas", "", "betas by hand; choose a beta_schedule");
-  model.schedule.zero_terminal_snr = config.boolean("rescale_betas_zero_snr", false);
+  schedule.zero_terminal_snr = config.boolean("rescale_betas_zero_snr", false);
+  return schedule;
 }
 
 }  // namespace
@@ -278,7 +285,8 @@ ModelConfig read_diffusers_config(const fs::path& folder) {
   check_class(index, {"StableDiffusionPipeline", "StableDiffusionInpaintPipeline",
                       "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipelineLegacy",
                       "StableDiffusionInstructPix2PixPipeline", "LatentConsistencyModelPipeline",
-                      "LatentConsistencyModelImg2ImgPipeline"});
+                      "LatentConsistencyModelImg2ImgPipeline", "StableDiffusionDepth2ImgPipeline",
+                      "StableDiffusionUpscalePipeline"});
   ModelConfig model;
   model.unet = read_unet(folder / "unet" / "config.json", model.image_size);
   model.autoencoder = read_autoencoder(folder / "vae" / "config.json", model.scale_factor);
@@ -288,7 +296,14 @@ ModelConfig read_diffusers_config(const fs::path& folder) {
   } else {
     model.open_clip = is_open_clip(model.text_encoder, folder / "tokenizer");
   }
-  read_schedule(folder / "scheduler" / "scheduler_config.json", model);
+  model.schedule =
+      read_schedule(folder / "scheduler" / "scheduler_config.json", model.parameterization);
+  const fs::path low_scale = folder / "low_res_scheduler" / "scheduler_config.json";
+  if (fs::exists(low_scale)) {
+    Parameterization unused{};
+    model.low_scale = {.schedule = read_schedule(low_scale, unused),
+                       .max_level = index.integer("max_noise_level", 350)};
+  }
   model.conditioning_key = model.unet.in_channels > model.autoencoder.embed_dim
                                ? ConditioningKey::Hybrid
                                : ConditioningKey::CrossAttention;

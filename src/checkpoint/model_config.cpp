@@ -65,9 +65,20 @@ UNetConfig read_unet(ConfigMap config) {
   unet.norm_num_groups = params.integer("norm_num_groups", 32, kPositive);
   unet.time_cond_proj_dim = params.optional_integer("time_cond_proj_dim", kPositive);
 
+  if (params.has("disable_self_attentions")) {
+    for (const std::string& disabled : params.texts("disable_self_attentions")) {
+      const bool yes = disabled == "true" || disabled == "True";
+      if (!yes && disabled != "false" && disabled != "False") {
+        params.reject("disable_self_attentions", "expected true or false for each level");
+      }
+      unet.disable_self_attentions.push_back(yes);
+    }
+  } else {
+    params.ignore({"disable_self_attentions"});
+  }
+
   params.require("dims", "2", "pictures have 2 dimensions");
   params.require("n_embed", "", "a UNet that predicts codebook entries");
-  params.require("disable_self_attentions", "", "every transformer attends to itself here");
   params.require("num_attention_blocks", "", "attention is behind every residual block of a level");
   params.require("disable_middle_self_attn", "false", "the middle block has attention");
   params.require("adm_in_channels", "", "embeddings of pictures or sizes");
@@ -104,6 +115,25 @@ void read_text_encoder(ConfigMap config, ModelConfig& model) {
   params->finish();
 }
 
+// Stability's ImageConcatWithNoiseAugmentation, with the defaults of its constructors.
+NoiseAugmentation read_noise_augmentation(ConfigMap config) {
+  require_target(config, Target::NoiseAugmentation);
+  ConfigMap params = config.map("params");
+  config.finish();
+  NoiseAugmentation read;
+  read.max_level = params.integer("max_noise_level", 1000);
+  ConfigMap schedule = params.map("noise_schedule_config");
+  read.schedule.beta_schedule = schedule.text("beta_schedule", "linear");
+  read.schedule.linear_start = schedule.number("linear_start", 1e-4);
+  read.schedule.linear_end = schedule.number("linear_end", 2e-2);
+  read.schedule.cosine_s = schedule.number("cosine_s", 8e-3);
+  read.schedule.timesteps = schedule.integer("timesteps", 1000, {.min = 1, .max = 1'000'000});
+  schedule.finish();
+  params.ignore({"to_cuda"});
+  params.finish();
+  return read;
+}
+
 ConditioningKey read_conditioning_key(ConfigMap& params) {
   const bool concat_mode = params.boolean("concat_mode", true);
   if (!params.has("conditioning_key")) {
@@ -113,8 +143,9 @@ ConditioningKey read_conditioning_key(ConfigMap& params) {
   const std::string key = params.text("conditioning_key", std::nullopt);
   if (key == "crossattn") return ConditioningKey::CrossAttention;
   if (key == "concat") return ConditioningKey::Concat;
-  if (key == "hybrid") return ConditioningKey::Hybrid;
-  constexpr std::array<std::string_view, 3> known{"crossattn", "concat", "hybrid"};
+  // With a class beside it, which the UNet's num_classes says.
+  if (key == "hybrid" || key == "hybrid-adm") return ConditioningKey::Hybrid;
+  constexpr std::array<std::string_view, 4> known{"crossattn", "concat", "hybrid", "hybrid-adm"};
   params.reject("conditioning_key", unknown_name("conditioning", key, known));
 }
 
@@ -153,6 +184,9 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
   read_text_encoder(params.map("cond_stage_config"), config);
   config.autoencoder = read_autoencoder(params.map("first_stage_config"));
   config.unet = read_unet(params.map("unet_config"));
+  if (auto low_scale = params.optional_map("low_scale_config")) {
+    config.low_scale = read_noise_augmentation(*std::move(low_scale));
+  }
 
   params.require("given_betas", "", "betas by hand; choose a beta_schedule");
   params.require("v_posterior", "0", "another posterior variance");
@@ -179,6 +213,8 @@ ModelConfig read_latent_diffusion(ConfigMap params) {
                  "finetune_keys",
                  "concat_keys",
                  "masked_image_key",
+                 "depth_stage_config",  // who makes the map of depths is not the model's business
+                 "low_scale_key",
                  "keep_finetune_dims",
                  "keep_dims",
                  "c_concat_log_start",
@@ -208,6 +244,13 @@ bool takes_mask(const ModelConfig& config) {
   return config.conditioning_key == ConditioningKey::Hybrid &&
          config.unet.in_channels == 2 * config.autoencoder.embed_dim + 1;
 }
+
+bool takes_depth(const ModelConfig& config) {
+  return config.conditioning_key == ConditioningKey::Hybrid &&
+         config.unet.in_channels == config.autoencoder.embed_dim + 1;
+}
+
+bool is_upscaler(const ModelConfig& config) { return config.low_scale.has_value(); }
 
 bool is_instruct_pix2pix(const ModelConfig& config) {
   return config.conditioning_key == ConditioningKey::Hybrid &&

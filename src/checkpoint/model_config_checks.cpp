@@ -5,6 +5,32 @@
 #include <easel/base/error.h>
 
 namespace easel {
+namespace {
+
+void check_noise_augmentation(const ModelConfig& config, const std::string& name) {
+  const int64_t max_level = config.low_scale->max_level;
+  try {
+    make_noise_schedule(config.low_scale->schedule);
+  } catch (const Error& error) {
+    fail_usage("{}: the noise on the small picture: {}", name, error.what());
+  }
+  const int64_t channels = config.autoencoder.embed_dim + config.autoencoder.in_channels;
+  if (config.conditioning_key != ConditioningKey::Hybrid || config.unet.in_channels != channels) {
+    fail_usage(
+        "{}: an upscaler's UNet takes {} channels, the latents and a small picture, with "
+        "conditioning_key hybrid-adm; this one's takes {}",
+        name, channels, config.unet.in_channels);
+  }
+  if (max_level >= config.low_scale->schedule.timesteps ||
+      max_level >= config.unet.num_classes.value_or(0)) {
+    fail_usage(
+        "{}: max_noise_level is {}; it must be below the {} timesteps of its schedule and the "
+        "UNet's {} classes (num_classes)",
+        name, max_level, config.low_scale->schedule.timesteps, config.unet.num_classes.value_or(0));
+  }
+}
+
+}  // namespace
 
 void check_model_config(const ModelConfig& config, const std::string& name) {
   try {
@@ -33,6 +59,7 @@ void check_model_config(const ModelConfig& config, const std::string& name) {
         "conditioning_key concat or hybrid",
         name, config.unet.in_channels, latents);
   }
+  if (config.low_scale) check_noise_augmentation(config, name);
   if (config.conditioning_key != ConditioningKey::Concat) {
     if (!config.unet.context_dim) {
       fail_usage(

@@ -14,12 +14,14 @@ struct Row {
   int64_t context, in_channels;
   ModelFamily family;
 };
-constexpr std::array<Row, 5> kFamilies{{
+constexpr std::array<Row, 7> kFamilies{{
     {768, 4, {"v1-inference.yaml", "Stable Diffusion 1"}},
     {768, 9, {"v1-inpainting-inference.yaml", "Stable Diffusion 1 for inpainting"}},
     {768, 8, {"instruct-pix2pix.yaml", "InstructPix2Pix"}},
     {kContextOfV2, 4, {"v2-inference.yaml", "Stable Diffusion 2"}},
     {kContextOfV2, 9, {"v2-inpainting-inference.yaml", "Stable Diffusion 2 for inpainting"}},
+    {kContextOfV2, 5, {"v2-depth-inference.yaml", "Stable Diffusion 2 with depth"}},
+    {kContextOfV2, 7, {"x4-upscaling.yaml", "Stable Diffusion 2's upscaler"}},
 }};
 constexpr ModelFamily kV2V{"v2-inference-v.yaml", "Stable Diffusion 2 that predicts v"};
 
@@ -55,9 +57,12 @@ bool looks_like_v(const Tensors& tensors) {
 std::optional<ModelFamily> identify_family(const ModelFiles& files) {
   if (identify(files.tensors).kind != ModelKind::StableDiffusion) return std::nullopt;
   const Tensor conv_in = of_unet(files.tensors, "input_blocks.0.0.weight", "conv_in.weight");
-  const Tensor key =
-      of_unet(files.tensors, "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
-              "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight");
+  Tensor key = of_unet(files.tensors, "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+                       "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight");
+  if (!key.defined()) {  // the upscaler has none at its largest maps
+    key = of_unet(files.tensors, "middle_block.1.transformer_blocks.0.attn2.to_k.weight",
+                  "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight");
+  }
   if (!conv_in.defined() || conv_in.dim() != 4 || !key.defined() || key.dim() != 2) {
     return std::nullopt;
   }

@@ -53,6 +53,13 @@ std::optional<ModelKind> identify_other(const Tensors& tensors) {
                                        "controlnet_cond_embedding.", "controlnet_down_blocks."})) {
     return ModelKind::ControlNet;
   }
+  if (has_prefix(tensors, "ip_adapter.") && has_prefix(tensors, "image_proj.")) {
+    return ModelKind::IpAdapter;
+  }
+  if (tensors.contains("adapter.body.0.resnets.0.block1.weight") ||
+      tensors.contains("body.0.block1.weight") || tensors.contains("body.0.body.0.block1.weight")) {
+    return ModelKind::T2IAdapter;
+  }
   if (!whole && has_any_with(tensors, {"quantize.embedding.weight", "quantize.embed"})) {
     return ModelKind::VqAutoencoder;
   }
@@ -140,6 +147,10 @@ std::string_view kind_text(ModelKind kind) {
       return "a LoRA";
     case ModelKind::ControlNet:
       return "a ControlNet";
+    case ModelKind::T2IAdapter:
+      return "a T2I-Adapter";
+    case ModelKind::IpAdapter:
+      return "an IP-Adapter";
     case ModelKind::TextualInversion:
       return "a textual inversion embedding";
     case ModelKind::Hypernetwork:

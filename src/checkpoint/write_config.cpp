@@ -19,14 +19,14 @@ std::string list(const std::vector<int64_t>& values) {
   return fmt::format("[{}]", fmt::join(values, ", "));
 }
 
-std::string_view conditioning_text(ConditioningKey key) {
-  switch (key) {
+std::string_view conditioning_text(const ModelConfig& config) {
+  switch (config.conditioning_key) {
     case ConditioningKey::CrossAttention:
       return "crossattn";
     case ConditioningKey::Concat:
       return "concat";
     case ConditioningKey::Hybrid:
-      return "hybrid";
+      return config.unet.num_classes ? "hybrid-adm" : "hybrid";
   }
   return "";
 }
@@ -83,7 +83,28 @@ std::string unet_yaml(const UNetConfig& unet, int64_t image_size) {
   }
   if (unet.context_dim) text += fmt::format("        context_dim: {}\n", *unet.context_dim);
   if (unet.num_classes) text += fmt::format("        num_classes: {}\n", *unet.num_classes);
+  if (!unet.disable_self_attentions.empty()) {
+    text += fmt::format("        disable_self_attentions: {}\n",
+                        Json(unet.disable_self_attentions).dump());
+  }
   return text;
+}
+
+// Stability's class of upscalers has one more part than LatentDiffusion.
+std::string low_scale_yaml(const std::optional<NoiseAugmentation>& low_scale) {
+  if (!low_scale) return "";
+  const ScheduleConfig& schedule = low_scale->schedule;
+  return fmt::format(
+      "    low_scale_key: lr\n"
+      "    low_scale_config:\n"
+      "      target: ldm.modules.diffusionmodules.upscaling.ImageConcatWithNoiseAugmentation\n"
+      "      params:\n"
+      "        noise_schedule_config:\n"
+      "          beta_schedule: {}\n          linear_start: {}\n          linear_end: {}\n"
+      "          cosine_s: {}\n          timesteps: {}\n"
+      "        max_noise_level: {}\n",
+      schedule.beta_schedule, schedule.linear_start, schedule.linear_end, schedule.cosine_s,
+      schedule.timesteps, low_scale->max_level);
 }
 
 std::string autoencoder_yaml(const AutoencoderConfig& vae) {
@@ -202,6 +223,9 @@ Json unet_json(const ModelConfig& config) {
             {"up_block_types", up},
             {"use_linear_projection", unet.use_linear_in_transformer}};
   if (unet.num_classes) json["num_class_embeds"] = *unet.num_classes;
+  if (!unet.disable_self_attentions.empty()) {
+    json["only_cross_attention"] = unet.disable_self_attentions;
+  }
   if (unet.time_cond_proj_dim) json["time_cond_proj_dim"] = *unet.time_cond_proj_dim;
   return json;
 }
@@ -253,22 +277,31 @@ Json text_encoder_json(const ClipTextConfig& clip) {
               {"vocab_size", clip.vocab_size}};
 }
 
+std::string_view beta_schedule_of(const ScheduleConfig& schedule) {
+  if (schedule.beta_schedule == "linear") return "scaled_linear";
+  if (schedule.beta_schedule == "sqrt_linear") return "linear";
+  const bool cosine = schedule.beta_schedule == "cosine";
+  if (cosine && schedule.cosine_s == 8e-3) return "squaredcos_cap_v2";
+  fail_usage("diffusers' schedulers have no beta_schedule '{}'{}; keep the CompVis layout",
+             schedule.beta_schedule, cosine ? " with this cosine_s" : "");
+}
+
+Json low_scale_json(const ScheduleConfig& schedule) {
+  return {{"_class_name", "DDPMScheduler"},
+          {"beta_end", schedule.linear_end},
+          {"beta_schedule", beta_schedule_of(schedule)},
+          {"beta_start", schedule.linear_start},
+          {"clip_sample", true},
+          {"num_train_timesteps", schedule.timesteps},
+          {"prediction_type", "epsilon"},
+          {"trained_betas", nullptr},
+          {"variance_type", "fixed_small"}};
+}
+
 Json scheduler_json(const ModelConfig& config) {
-  std::string_view name;
-  if (config.schedule.beta_schedule == "linear")
-    name = "scaled_linear";
-  else if (config.schedule.beta_schedule == "sqrt_linear")
-    name = "linear";
-  else if (config.schedule.beta_schedule == "cosine" && config.schedule.cosine_s == 8e-3) {
-    name = "squaredcos_cap_v2";
-  } else {
-    fail_usage("diffusers' schedulers have no beta_schedule '{}'{}; keep the CompVis layout",
-               config.schedule.beta_schedule,
-               config.schedule.beta_schedule == "cosine" ? " with this cosine_s" : "");
-  }
   Json json{{"_class_name", "PNDMScheduler"},
             {"beta_end", config.schedule.linear_end},
-            {"beta_schedule", name},
+            {"beta_schedule", beta_schedule_of(config.schedule)},
             {"beta_start", config.schedule.linear_start},
             {"clip_sample", false},
             {"num_train_timesteps", config.schedule.timesteps},
@@ -298,10 +331,12 @@ Json index_json(const ModelConfig& config) {
   const bool distilled = config.unet.time_cond_proj_dim.has_value();
   const std::string_view pipeline =
       is_instruct_pix2pix(config) ? "StableDiffusionInstructPix2PixPipeline"
+      : is_upscaler(config)       ? "StableDiffusionUpscalePipeline"
+      : takes_depth(config)       ? "StableDiffusionDepth2ImgPipeline"
       : config.conditioning_key == ConditioningKey::Hybrid ? "StableDiffusionInpaintPipeline"
       : distilled                                          ? "LatentConsistencyModelPipeline"
                                                            : "StableDiffusionPipeline";
-  return Json{
+  Json json{
       {"_class_name", pipeline},
       {"feature_extractor", {nullptr, nullptr}},
       {"requires_safety_checker", false},
@@ -311,6 +346,17 @@ Json index_json(const ModelConfig& config) {
       {"tokenizer", {"transformers", config.tokenizer.empty() ? "CLIPTokenizer" : "T5Tokenizer"}},
       {"unet", {"diffusers", "UNet2DConditionModel"}},
       {"vae", {"diffusers", "AutoencoderKL"}}};
+  if (is_upscaler(config)) {
+    json["low_res_scheduler"] = {"diffusers", "DDPMScheduler"};
+    json["max_noise_level"] = config.low_scale->max_level;
+    json.erase("requires_safety_checker");
+  }
+  if (takes_depth(config)) {  // the estimator of depths is a program of its own
+    json["depth_estimator"] = {nullptr, nullptr};
+    json.erase("requires_safety_checker");
+    json.erase("safety_checker");
+  }
+  return json;
 }
 
 }  // namespace
@@ -319,27 +365,34 @@ std::string compvis_config_text(const ModelConfig& config) {
   const ScheduleConfig& schedule = config.schedule;
   return fmt::format(
              "model:\n"
-             "  target: ldm.models.diffusion.ddpm.LatentDiffusion\n"
+             "  target: ldm.models.diffusion.ddpm.{}\n"
              "  params:\n"
              "    beta_schedule: {}\n    linear_start: {}\n    linear_end: {}\n    cosine_s: {}\n"
              "    timesteps: {}\n{}    parameterization: {}\n    conditioning_key: {}\n"
              "    scale_factor: {}\n    image_size: {}\n    channels: {}\n    use_ema: {}\n",
+             config.low_scale ? "LatentUpscaleDiffusion" : "LatentDiffusion",
              schedule.beta_schedule, schedule.linear_start, schedule.linear_end, schedule.cosine_s,
              schedule.timesteps, schedule.zero_terminal_snr ? "    zero_terminal_snr: true\n" : "",
-             parameterization_text(config.parameterization, false),
-             conditioning_text(config.conditioning_key), config.scale_factor, config.image_size,
-             config.unet.out_channels, config.use_ema) +
-         unet_yaml(config.unet, config.image_size) + autoencoder_yaml(config.autoencoder) +
-         text_encoder_yaml(config) + tokenizer_yaml(config.tokenizer);
+             parameterization_text(config.parameterization, false), conditioning_text(config),
+             config.scale_factor, config.image_size, config.unet.out_channels, config.use_ema) +
+         low_scale_yaml(config.low_scale) + unet_yaml(config.unet, config.image_size) +
+         autoencoder_yaml(config.autoencoder) + text_encoder_yaml(config) +
+         tokenizer_yaml(config.tokenizer);
 }
 
 std::map<std::string, std::string> diffusers_config_files(const ModelConfig& config) {
   const auto text = [](const Json& json) { return json.dump(2) + "\n"; };
-  return {{"model_index.json", text(index_json(config))},
-          {"unet/config.json", text(unet_json(config))},
-          {"vae/config.json", text(autoencoder_json(config))},
-          {"text_encoder/config.json", text(text_encoder_json(config.text_encoder))},
-          {"scheduler/scheduler_config.json", text(scheduler_json(config))}};
+  std::map<std::string, std::string> files{
+      {"model_index.json", text(index_json(config))},
+      {"unet/config.json", text(unet_json(config))},
+      {"vae/config.json", text(autoencoder_json(config))},
+      {"text_encoder/config.json", text(text_encoder_json(config.text_encoder))},
+      {"scheduler/scheduler_config.json", text(scheduler_json(config))}};
+  if (config.low_scale) {
+    files["low_res_scheduler/scheduler_config.json"] =
+        text(low_scale_json(config.low_scale->schedule));
+  }
+  return files;
 }
 
 }  // namespace easel

@@ -38,6 +38,14 @@ ClipVision::ClipVision(const ClipVisionConfig& config)
       post_layernorm_(config.hidden_size, config.layer_norm_eps) {}
 
 Tensor ClipVision::forward(const Tensor& pictures_BCHW) const {
+  return behind(pictures_BCHW, layers_.size());
+}
+
+Tensor ClipVision::penultimate(const Tensor& pictures_BCHW) const {
+  return behind(pictures_BCHW, layers_.size() - 1);
+}
+
+Tensor ClipVision::behind(const Tensor& pictures_BCHW, size_t num_layers) const {
   const int64_t size = config_.image_size;
   if (pictures_BCHW.dim() != 4 || pictures_BCHW.size(1) != config_.num_channels ||
       pictures_BCHW.size(2) != size || pictures_BCHW.size(3) != size) {
@@ -49,7 +57,7 @@ Tensor ClipVision::forward(const Tensor& pictures_BCHW) const {
                                .expand({pictures_BCHW.size(0), 1, config_.hidden_size});
   Tensor x_BTD = ops::add(at::cat({class_B1D, patches_BTD}, 1), position_embedding_.weight);
   x_BTD = pre_layernorm_.forward(x_BTD);
-  for (const ClipLayer& layer : layers_) x_BTD = layer.forward(x_BTD);
+  for (size_t i = 0; i < num_layers; ++i) x_BTD = layers_[i].forward(x_BTD);
   return x_BTD;
 }
 

@@ -30,7 +30,7 @@ nn::ResBlock res_block(const UNetConfig& config, int64_t in, int64_t out,
 }
 
 UNetAttention attention(const UNetConfig& config, int64_t channels,
-                        const UNetPlan::Attention& shape) {
+                        const UNetPlan::Attention& shape, bool self_attention = true) {
   if (!config.use_spatial_transformer) {
     return nn::AttentionBlock(channels, shape.heads, kUNetEps, config.norm_num_groups,
                               config.use_checkpoint);
@@ -42,7 +42,8 @@ UNetAttention attention(const UNetConfig& config, int64_t channels,
                                  .depth = config.transformer_depth,
                                  .use_linear = config.use_linear_in_transformer,
                                  .norm_groups = config.norm_num_groups,
-                                 .use_checkpoint = config.use_checkpoint});
+                                 .use_checkpoint = config.use_checkpoint,
+                                 .self_attention = self_attention});
 }
 
 // The resnets and attentions that down and up blocks have in common.
@@ -52,7 +53,8 @@ Block make_block(const UNetConfig& config, const UNetPlan::Block& plan) {
   for (const UNetPlan::Layer& layer : plan.layers) {
     block.resnets.push_back(res_block(config, layer.in_channels, layer.out_channels));
     if (layer.attention) {
-      block.attentions.push_back(attention(config, layer.out_channels, *layer.attention));
+      block.attentions.push_back(
+          attention(config, layer.out_channels, *layer.attention, plan.self_attention));
     }
   }
   return block;
@@ -139,8 +141,14 @@ Tensor UNet::forward(const Tensor& x_BCHW, const Tensor& t_B, const Tensor& cont
 
   Tensor h = conv_in_.forward(x_BCHW);
   std::vector<Tensor> skips = {h};
-  for (const UNetDownBlock& block : down_blocks_) {
-    h = block.forward(std::move(h), time_BD, context_BTD, skips);
+  const std::vector<Tensor>& features_BCHW = extras.features_BCHW;
+  if (!features_BCHW.empty() && features_BCHW.size() != down_blocks_.size()) {
+    fail("UNet: {} features were given for {} down blocks", features_BCHW.size(),
+         down_blocks_.size());
+  }
+  for (size_t i = 0; i < down_blocks_.size(); ++i) {
+    h = down_blocks_[i].forward(std::move(h), time_BD, context_BTD, skips,
+                                features_BCHW.empty() ? Tensor() : features_BCHW[i]);
   }
   h = mid_block_.forward(std::move(h), time_BD, context_BTD);
   if (!extras.skips_BCHW.empty()) {

@@ -35,10 +35,11 @@ Tensor upsample(const UNetUpsampler& layer, const Tensor& x_BCHW, const Tensor& 
 }  // namespace
 
 Tensor UNetDownBlock::forward(Tensor x_BCHW, const Tensor& time_BD, const Tensor& context_BTD,
-                              std::vector<Tensor>& skips) const {
+                              std::vector<Tensor>& skips, const Tensor& feature_BCHW) const {
   for (size_t i = 0; i < resnets.size(); ++i) {
     x_BCHW = resnets[i].forward(x_BCHW, time_BD);
     if (!attentions.empty()) x_BCHW = attend(attentions[i], x_BCHW, context_BTD);
+    if (feature_BCHW.defined() && i + 1 == resnets.size()) x_BCHW = x_BCHW + feature_BCHW;
     skips.push_back(x_BCHW);
   }
   for (const UNetDownsampler& downsampler : downsamplers) {

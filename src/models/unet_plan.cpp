@@ -50,6 +50,13 @@ void check_fields(const UNetConfig& config) {
     check_range("UNet config: time_cond_proj_dim", *config.time_cond_proj_dim, 4,
                 models::kMaxChannels);
   }
+  const size_t disabled = config.disable_self_attentions.size();
+  if (disabled != 0 && disabled != config.channel_mult.size()) {
+    fail_usage(
+        "UNet config: disable_self_attentions has {} values and channel_mult {}; give one per "
+        "level",
+        disabled, config.channel_mult.size());
+  }
   if (config.use_spatial_transformer && !config.context_dim) {
     fail_usage(
         "UNet config: use_spatial_transformer needs context_dim, the features of the text "
@@ -114,6 +121,9 @@ UNetPlan plan(const UNetConfig& config) {
     return std::find(config.attention_resolutions.begin(), config.attention_resolutions.end(),
                      factor) != config.attention_resolutions.end();
   };
+  const auto self_attention = [&](size_t level) {
+    return config.disable_self_attentions.empty() || !config.disable_self_attentions[level];
+  };
   const size_t levels = config.channel_mult.size();
   UNetPlan plan;
   int64_t channels = config.model_channels;
@@ -129,6 +139,7 @@ UNetPlan plan(const UNetConfig& config) {
     }
     block.channels = channels;
     block.resamples = level + 1 < levels;
+    block.self_attention = self_attention(level);
     if (block.resamples) skips.push_back(channels);
     plan.down.push_back(std::move(block));
   }
@@ -146,6 +157,7 @@ UNetPlan plan(const UNetConfig& config) {
     }
     block.channels = channels;
     block.resamples = level > 0;
+    block.self_attention = self_attention(level);
     plan.up.push_back(std::move(block));
   }
   return plan;

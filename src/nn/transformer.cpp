@@ -36,8 +36,30 @@ Attention::Attention(const AttentionOptions& o)
 
 Tensor Attention::forward(const Tensor& x_BTD, const Tensor& context_BSD) const {
   const Tensor& source = context_BSD.defined() ? context_BSD : x_BTD;
+  if (of_pictures.empty()) {
+    return to_out.forward(
+        ops::attention(to_q.forward(x_BTD), to_k.forward(source), to_v.forward(source), heads));
+  }
+  int64_t num_tokens = 0;
+  for (const OfPicture& picture : of_pictures) num_tokens += picture.num_tokens;
+  const int64_t num_text = source.size(1) - num_tokens;
+  const Tensor text_BSD = source.narrow(1, 0, num_text).contiguous();
+  const Tensor q_BTD = to_q.forward(x_BTD);
   return to_out.forward(
-      ops::attention(to_q.forward(x_BTD), to_k.forward(source), to_v.forward(source), heads));
+      with_pictures(ops::attention(q_BTD, to_k.forward(text_BSD), to_v.forward(text_BSD), heads),
+                    q_BTD, source.narrow(1, num_text, num_tokens)));
+}
+
+Tensor Attention::with_pictures(Tensor h_BTD, const Tensor& q_BTD, const Tensor& tokens_BSD) const {
+  int64_t first = 0;
+  for (const OfPicture& picture : of_pictures) {
+    const Tensor own_BSD = tokens_BSD.narrow(1, first, picture.num_tokens).contiguous();
+    const Tensor k_BSD = ops::linear(own_BSD, picture.to_k, {});
+    const Tensor v_BSD = ops::linear(own_BSD, picture.to_v, {});
+    h_BTD = h_BTD + ops::attention(q_BTD, k_BSD, v_BSD, heads) * picture.scale;
+    first += picture.num_tokens;
+  }
+  return h_BTD;
 }
 
 AttentionBlock::AttentionBlock(int64_t channels, int64_t heads, double eps, int64_t norm_groups,
@@ -61,15 +83,17 @@ Tensor AttentionBlock::forward_block(const Tensor& x_BCHW) const {
 }
 
 TransformerBlock::TransformerBlock(int64_t channels, int64_t context_channels, int64_t heads,
-                                   int64_t head_channels, bool use_checkpoint_)
+                                   int64_t head_channels, bool use_checkpoint_,
+                                   bool self_attention_)
     : norm1(channels),
-      attn1({channels, channels, heads, head_channels}),
+      attn1({channels, self_attention_ ? channels : context_channels, heads, head_channels}),
       norm2(channels),
       attn2({channels, context_channels, heads, head_channels}),
       norm3(channels),
       ff_in(channels, channels * 4 * 2),
       ff_out(channels * 4, channels),
-      use_checkpoint(use_checkpoint_) {}
+      use_checkpoint(use_checkpoint_),
+      self_attention(self_attention_) {}
 
 Tensor TransformerBlock::forward(const Tensor& x_BTD, const Tensor& context_BSD) const {
   return checkpoint(*this, use_checkpoint, {x_BTD, context_BSD},
@@ -77,7 +101,8 @@ Tensor TransformerBlock::forward(const Tensor& x_BTD, const Tensor& context_BSD)
 }
 
 Tensor TransformerBlock::forward_block(const Tensor& x_BTD, const Tensor& context_BSD) const {
-  Tensor x = ops::add(attn1.forward(norm1.forward(x_BTD)), x_BTD);
+  const Tensor first_BSD = self_attention ? Tensor() : context_BSD;
+  Tensor x = ops::add(attn1.forward(norm1.forward(x_BTD), first_BSD), x_BTD);
   x = ops::add(attn2.forward(norm2.forward(x), context_BSD), x);
   return ops::add(ff_out.forward(ops::geglu(ff_in.forward(norm3.forward(x)))), x);
 }
@@ -96,7 +121,7 @@ SpatialTransformer::SpatialTransformer(const SpatialTransformerOptions& o)
       proj_out(o.heads * o.head_channels, o.channels, o.use_linear) {
   for (int64_t i = 0; i < o.depth; ++i) {
     transformer_blocks.emplace_back(o.heads * o.head_channels, o.context_channels, o.heads,
-                                    o.head_channels, o.use_checkpoint);
+                                    o.head_channels, o.use_checkpoint, o.self_attention);
   }
 }
 

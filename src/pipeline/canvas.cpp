@@ -16,6 +16,21 @@ struct Size {
   int height;
 };
 
+// An upscaler's canvas is the small picture; the settings' size is what becomes of it.
+void take_small_size(CanvasSettings& settings, ModelSummary& model) {
+  const int64_t times = model.enlarges;
+  for (std::optional<int64_t>* side : {&settings.width, &settings.height}) {
+    if (!*side) continue;
+    if (**side % times != 0) {
+      fail_usage("a size is {}; {} draws pictures {} times as large, in multiples of {}", **side,
+                 model.name, times, times);
+    }
+    *side = **side / times;
+  }
+  model.size_unit /= times;
+  model.best_size_unit = model.size_unit;
+}
+
 int rounded_down(int64_t side, int64_t best, int64_t least) {
   const int64_t unit = side >= best ? best : least;
   return static_cast<int>(std::max(side - side % unit, unit));
@@ -92,17 +107,22 @@ Image filled(int width, int height, uint8_t value) {
   return image;
 }
 
+// What is given beside the picture, at the picture's size.
+Image beside(const Image& grey, std::string_view what, const Image& picture) {
+  if (grey.channels != 1) fail("a {} is grey; got {} channels", what, grey.channels);
+  const double stretch = static_cast<double>(grey.width) * picture.height /
+                         (static_cast<double>(grey.height) * picture.width);
+  if (stretch < 0.98 || stretch > 1.02) {
+    fail("the {} is {}x{}, the picture {}x{}: they must have the same shape", what, grey.width,
+         grey.height, picture.width, picture.height);
+  }
+  return resize(grey, picture.width, picture.height, ResizeFilter::Bilinear);
+}
+
 // The mask at the picture's size, inverted and blurred as the settings say.
 Image prepared_mask(const Image& mask, const Image& picture, const CanvasSettings& settings) {
   if (mask.pixels.empty()) return mask;
-  if (mask.channels != 1) fail("a mask is grey; got {} channels", mask.channels);
-  const double stretch = static_cast<double>(mask.width) * picture.height /
-                         (static_cast<double>(mask.height) * picture.width);
-  if (stretch < 0.98 || stretch > 1.02) {
-    fail("the mask is {}x{}, the picture {}x{}: they must have the same shape", mask.width,
-         mask.height, picture.width, picture.height);
-  }
-  Image made = resize(mask, picture.width, picture.height, ResizeFilter::Bilinear);
+  Image made = beside(mask, "mask", picture);
   if (settings.invert_mask) made = inverted(made);
   made = gaussian_blur(made, settings.mask_blur);
   if (bounds(made).empty()) {
@@ -119,9 +139,9 @@ void round_up(int side, int& first, int& second, int unit) {
   (second > 0 ? second : first) += missing;
 }
 
-// The picture and its mask with the margins around them.
-void outpaint(Image& picture, Image& mask, Margins margins, const CanvasSettings& settings,
-              const ModelSummary& model) {
+// The picture, its mask and its depths with the margins around them.
+void outpaint(Image& picture, Image& mask, Image& depth, Margins margins,
+              const CanvasSettings& settings, const ModelSummary& model) {
   if (!settings.width && !settings.height) {
     // The picture's own pixels stay what they are: its margins make up the size.
     round_up(picture.width, margins.left, margins.right, static_cast<int>(model.size_unit));
@@ -130,6 +150,7 @@ void outpaint(Image& picture, Image& mask, Margins margins, const CanvasSettings
   const Image inside =
       mask.pixels.empty() ? filled(picture.width, picture.height, 0) : std::move(mask);
   picture = extend(picture, margins);
+  if (!depth.pixels.empty()) depth = extend(depth, margins);
   const Image hard = paste(filled(picture.width, picture.height, 255),
                            filled(inside.width, inside.height, 0), margins.left, margins.top);
   mask = paste(hard, inside, margins.left, margins.top);
@@ -172,12 +193,16 @@ Fit fit_from_name(std::string_view name) {
   return static_cast<Fit>(found - names.begin());
 }
 
-Canvas make_canvas(Image picture, Image mask, const CanvasSettings& settings,
-                   const ModelSummary& model) {
+Canvas make_canvas(Image picture, Image mask, const CanvasSettings& wanted,
+                   const ModelSummary& summary, Image depth) {
+  CanvasSettings settings = wanted;
+  ModelSummary model = summary;
+  if (model.enlarges > 1) take_small_size(settings, model);
   if (picture.channels != 3) fail("img2img starts from RGB; got {} channels", picture.channels);
   mask = prepared_mask(mask, picture, settings);
+  if (!depth.pixels.empty()) depth = beside(depth, "depth map", picture);
   if (settings.outpaint.any()) {
-    outpaint(picture, mask, settings.outpaint, settings, model);
+    outpaint(picture, mask, depth, settings.outpaint, settings, model);
   }
   const Size drawn = target_size(picture, settings, model);
   const Fit fit = settings.width || settings.height ? settings.fit : Fit::Stretch;
@@ -187,12 +212,16 @@ Canvas make_canvas(Image picture, Image mask, const CanvasSettings& settings,
     canvas.region = surroundings(mask, settings.only_masked_padding, drawn);
     canvas.picture = fitted(crop(picture, canvas.region), drawn, Fit::Stretch);
     canvas.mask = fitted(crop(mask, canvas.region), drawn, Fit::Stretch);
+    if (!depth.pixels.empty()) {
+      canvas.depth = fitted(crop(depth, canvas.region), drawn, Fit::Stretch);
+    }
     canvas.whole = std::move(picture);
     canvas.whole_mask = std::move(mask);
     return canvas;
   }
   canvas.picture = fitted(picture, drawn, fit);
   if (!mask.pixels.empty()) canvas.mask = fitted(mask, drawn, fit);
+  if (!depth.pixels.empty()) canvas.depth = fitted(depth, drawn, fit);
   return canvas;
 }
 

@@ -5,7 +5,8 @@
 #include <vector>
 
 #include <easel/base/error.h>
-#include <easel/base/fields.h>
+
+#include "two_files.h"
 
 namespace easel {
 namespace {
@@ -22,33 +23,17 @@ bool is_there(const fs::path& path) {
 }  // namespace
 
 ControlChoice control_from_text(std::string_view text) {
-  const std::string whole(text);
-  std::vector<double> numbers;
-  while (numbers.size() < 3) {
-    const size_t colon = text.rfind(':');
-    double number = 0;
-    if (colon == text.npos || !parse_field(text.substr(colon + 1), number)) break;
-    numbers.insert(numbers.begin(), number);
-    text = text.substr(0, colon);
+  const TwoFiles read = two_files_from_text(text, 3);
+  if (read.first.empty()) {
+    fail_usage(
+        "--control {}: it is MODEL:PICTURE, perhaps with numbers behind: :STRENGTH:START:END",
+        printable(text, 200));
   }
-  ControlChoice choice;
+  ControlChoice choice{.model = read.first, .picture = read.second};
+  const std::vector<double>& numbers = read.numbers;
   if (!numbers.empty()) choice.strength = numbers[0];
   if (numbers.size() > 1) choice.start = numbers[1];
   if (numbers.size() > 2) choice.end = numbers[2];
-  size_t first = text.npos;
-  for (size_t colon = text.find(':'); colon != text.npos; colon = text.find(':', colon + 1)) {
-    if (first == text.npos) first = colon;
-    if (!is_there(text.substr(0, colon)) || !is_there(text.substr(colon + 1))) continue;
-    first = colon;
-    break;
-  }
-  if (first == text.npos || first == 0 || first + 1 == text.size()) {
-    fail_usage(
-        "--control {}: it is MODEL:PICTURE, perhaps with numbers behind: :STRENGTH:START:END",
-        printable(whole, 200));
-  }
-  choice.model = text.substr(0, first);
-  choice.picture = text.substr(first + 1);
   check(choice);
   return choice;
 }

@@ -16,15 +16,17 @@ namespace easel {
 struct BatchStart {
   // The latents at the first level left, x = x0 + sigma * noise, on the model's device.
   std::function<Tensor(SigmaPlan& plan)> start;
-  // What the network takes beside the prompts, one row; undefined: nothing.
-  Tensor concat_1CHW{};
-  // For InstructPix2Pix: concat_1CHW is a picture with a guidance of its own.
+  // What the network takes beside the prompts, one row or one a picture; undefined: nothing.
+  Tensor concat_BCHW{};
+  std::optional<int64_t> class_label{};
+  // For InstructPix2Pix: concat_BCHW is a picture, one row, with a guidance of its own.
   std::optional<double> image_scale{};
   // What stays of the latents: where keep is 1 the estimates are those of `kept`, where it is 0
   // they are free. Undefined: all is free.
   Tensor keep_11HW{};
   Tensor kept_BCHW{};
   std::vector<Control> controls{};
+  ImageTokens image_tokens{};
 };
 
 // The final latents of a batch, scaled, float32 on the CPU.

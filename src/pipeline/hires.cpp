@@ -94,6 +94,13 @@ void check(const HiresSettings& settings) {
               ErrorKind::Usage);
 }
 
+std::pair<int64_t, int64_t> hires_size(const StableDiffusion& model,
+                                       const PictureSettings& settings,
+                                       const HiresSettings& hires) {
+  const PictureSettings larger = second_pass_settings(model, settings, hires);
+  return {larger.width, larger.height};
+}
+
 PictureSettings second_pass_settings(const StableDiffusion& model, const PictureSettings& settings,
                                      const HiresSettings& hires) {
   const int64_t unit = model.config.autoencoder.downsampling() * size_multiple(model.config.unet);
@@ -130,8 +137,14 @@ Txt2ImgResult draw_second_pass(const StableDiffusion& model, const Txt2ImgReques
     return (z_BCHW + noise_BCHW * level.noise_sigma) * level.scale;
   };
   return draw_batch(model, request.prompts, larger,
-                    {.start = start, .concat_1CHW = {}, .keep_11HW = {}, .kept_BCHW = {}}, again,
-                    progress);
+                    {.start = start,
+                     .concat_BCHW = {},
+                     .class_label = {},
+                     .keep_11HW = {},
+                     .kept_BCHW = {},
+                     .controls = request.hires_controls,
+                     .image_tokens = request.image_tokens},
+                    again, progress);
 }
 
 }  // namespace easel

@@ -10,6 +10,7 @@
 #include <easel/base/error.h>
 #include <easel/nn/circular_padding.h>
 #include <easel/pipeline/decode.h>
+#include <easel/pipeline/open_model.h>
 
 #include "draw_batch.h"
 #include "image_guidance.h"
@@ -22,10 +23,11 @@ void check_model_kind(const ModelConfig& config) {
   const int64_t latents = config.autoencoder.embed_dim;
   const bool plain = config.conditioning_key == ConditioningKey::CrossAttention &&
                      config.unet.in_channels == latents;
-  if (!plain && !takes_mask(config) && !is_instruct_pix2pix(config)) {
+  if (is_upscaler(config)) return;
+  if (!plain && !takes_mask(config) && !is_instruct_pix2pix(config) && !takes_depth(config)) {
     fail_usage(
         "this model's UNet has {} input channels, the latents {}: it takes neither a prompt alone "
-        "nor a picture, or a mask and a masked picture, beside it",
+        "nor a picture, a map of depths, or a mask and a masked picture, beside it",
         config.unet.in_channels, latents);
   }
   if (config.unet.num_classes) fail_usage("this model draws numbered classes, not prompts");
@@ -50,6 +52,47 @@ Tensor hybrid_concat(const StableDiffusion& model, const Tensor& x_1CHW, const T
                            model.config.scale_factor;
   const Tensor small_11HW = at::upsample_nearest2d(hole_11HW, latent_size);
   return at::cat({small_11HW.to(seen_1CHW.device()), seen_1CHW}, 1);
+}
+
+// The depths at the latents' size, from -1 to 1 whatever their range is.
+Tensor depth_concat(const Image& depth, at::IntArrayRef latent_size) {
+  const Tensor small_11HW =
+      at::upsample_bicubic2d(from_mask(depth), latent_size, /*align_corners=*/false);
+  const Tensor least = small_11HW.amin();
+  const Tensor range = small_11HW.amax() - least;
+  if (!(range.item<double>() > 0)) {
+    fail("the depth map is the same all over, so it says nothing: lighter is to be nearer");
+  }
+  return (small_11HW - least) / range * 2 - 1;
+}
+
+void check_canvas(const ModelConfig& config, const Canvas& canvas) {
+  if (takes_depth(config) && canvas.depth.pixels.empty()) {
+    fail_usage("this model goes by a map of depths, and none is given (--depth FILE)");
+  }
+  if (!takes_depth(config) && !canvas.depth.pixels.empty()) {
+    fail_usage("this model takes no map of depths");
+  }
+  if (is_upscaler(config) && !canvas.mask.pixels.empty()) {
+    fail_usage("this model enlarges whole pictures: it takes no mask");
+  }
+}
+
+// The small picture with the noise of the level on it, one row a picture.
+Tensor noised_picture(const StableDiffusion& model, const Img2ImgRequest& request,
+                      NoiseSource& noise) {
+  const NoiseAugmentation& augmentation = *model.config.low_scale;
+  const int64_t level = request.noise_level;
+  if (level < 0 || level > augmentation.max_level) {
+    fail_usage("the noise level is {}; this model's is 0 to {}, 20 is usual", level,
+               augmentation.max_level);
+  }
+  const NoiseSchedule schedule = make_noise_schedule(augmentation.schedule);
+  const double kept = schedule.alphas_cumprod[static_cast<size_t>(level)];
+  std::vector<int64_t> shape = request.canvas->concat_1CHW.sizes().vec();
+  shape[0] = static_cast<int64_t>(request.prompts.size());
+  const Tensor noise_BCHW = noise.draw(shape).to(model.device, at::kFloat);
+  return request.canvas->concat_1CHW * std::sqrt(kept) + noise_BCHW * std::sqrt(1 - kept);
 }
 
 // A latent stays the picture's as far as every one of its pixels does.
@@ -114,10 +157,12 @@ StartLevel cut_plan(SigmaPlan& plan, const SamplerInfo& sampler, double strength
 EncodedCanvas encode_canvas(const StableDiffusion& model, Canvas canvas, const Log& log,
                             const PictureSettings& settings) {
   check_model_kind(model.config);
+  check_canvas(model.config, canvas);
   const nn::CircularPadding padding(settings.seamless.x, settings.seamless.y);
+  const int64_t enlarges = summarize(model).enlarges;
   PictureSettings size;
-  size.width = canvas.picture.width;
-  size.height = canvas.picture.height;
+  size.width = canvas.picture.width * enlarges;
+  size.height = canvas.picture.height * enlarges;
   const auto shape = latent_shape(model, size, 1);
   const c10::InferenceMode inference;
   return with_plain_errors("use a smaller size, or float16", [&] {
@@ -125,6 +170,11 @@ EncodedCanvas encode_canvas(const StableDiffusion& model, Canvas canvas, const L
     Tensor mask_11HW;
     if (!canvas.mask.pixels.empty()) mask_11HW = from_mask(canvas.mask);
     EncodedCanvas encoded;
+    if (is_upscaler(model.config)) {
+      encoded.concat_1CHW = x_1CHW.to(model.device);
+      encoded.canvas = std::move(canvas);
+      return encoded;
+    }
     encoded.posterior_1CHW = encode_pictures(model, x_1CHW, log, settings.vae_tiling);
     if (takes_mask(model.config)) {
       encoded.concat_1CHW = hybrid_concat(model, x_1CHW, mask_11HW, at::IntArrayRef(shape).slice(2),
@@ -132,6 +182,10 @@ EncodedCanvas encode_canvas(const StableDiffusion& model, Canvas canvas, const L
     } else if (mask_11HW.defined()) {
       encoded.keep_11HW =
           keep_of(mask_11HW, model.config.autoencoder.downsampling()).to(model.device);
+    }
+    if (takes_depth(model.config)) {
+      encoded.concat_1CHW =
+          depth_concat(canvas.depth, at::IntArrayRef(shape).slice(2)).to(model.device);
     }
     if (is_instruct_pix2pix(model.config)) {
       encoded.concat_1CHW = encoded.posterior_1CHW.mean_BCHW;
@@ -151,23 +205,27 @@ Txt2ImgResult img2img(const StableDiffusion& model, const Img2ImgRequest& reques
   const auto shape = latent_shape(model, settings, static_cast<int64_t>(request.prompts.size()));
   check_batch(request.prompts, request.initial_noise_BCHW, shape);
   const EncodedCanvas& canvas = *request.canvas;
-  if (canvas.canvas.picture.width != settings.width ||
-      canvas.canvas.picture.height != settings.height) {
-    fail_usage("the canvas is {}x{}, the settings {}x{}; they must be equal",
+  const int64_t enlarges = summarize(model).enlarges;
+  if (canvas.canvas.picture.width * enlarges != settings.width ||
+      canvas.canvas.picture.height * enlarges != settings.height) {
+    fail_usage("the canvas is {}x{}, the settings {}x{}; they must be {} times that",
                canvas.canvas.picture.width, canvas.canvas.picture.height, settings.width,
-               settings.height);
+               settings.height, enlarges);
   }
   const c10::InferenceMode inference;
   const nn::CircularPadding padding(settings.seamless.x, settings.seamless.y);
   return with_plain_errors("use a smaller size, smaller batches (--n_samples), or float16", [&] {
-    const bool from_noise = is_instruct_pix2pix(model.config);
-    const Tensor z_BCHW = picture_latents(model, request, shape, noise);
+    const bool upscales = is_upscaler(model.config);
+    const bool instructed = is_instruct_pix2pix(model.config);
+    const Tensor concat_BCHW =
+        upscales ? noised_picture(model, request, noise) : canvas.concat_1CHW;
+    const Tensor z_BCHW = upscales ? Tensor() : picture_latents(model, request, shape, noise);
     const auto start = [&](SigmaPlan& plan) {
       const Tensor& given = request.initial_noise_BCHW;
       const auto noise_BCHW = [&] {
         return (given.defined() ? given : noise.draw(shape)).to(model.device, at::kFloat);
       };
-      if (from_noise) return noise_BCHW() * plan.initial_scale;
+      if (upscales || instructed) return noise_BCHW() * plan.initial_scale;
       // A list of levels counts its own steps.
       const int64_t steps = is_level_list(settings.schedule) ? plan.steps() : settings.steps;
       const StartLevel level =
@@ -176,11 +234,13 @@ Txt2ImgResult img2img(const StableDiffusion& model, const Img2ImgRequest& reques
     };
     const BatchStart batch{
         .start = start,
-        .concat_1CHW = canvas.concat_1CHW,
-        .image_scale = from_noise ? std::optional(request.image_scale) : std::nullopt,
+        .concat_BCHW = concat_BCHW,
+        .class_label = upscales ? std::optional(request.noise_level) : std::nullopt,
+        .image_scale = instructed ? std::optional(request.image_scale) : std::nullopt,
         .keep_11HW = canvas.keep_11HW,
         .kept_BCHW = z_BCHW,
-        .controls = request.controls};
+        .controls = request.controls,
+        .image_tokens = request.image_tokens};
     Txt2ImgResult result = draw_batch(model, request.prompts, settings, batch, noise, progress);
     for (Image& image : result.images) image = finished(canvas.canvas, image);
     return result;

@@ -35,13 +35,17 @@ Network make_network(const StableDiffusion& model, Steering steering) {
       extras.guidance_B = at::full({x_BCHW.size(0)}, steering.guidance_scale - 1,
                                    at::device(model.device).dtype(at::kFloat));
     }
-    ControlResiduals residuals =
-        control_residuals(model, steering.controls, input_BCHW.narrow(1, 0, x_BCHW.size(1)), t_B,
-                          conditioning.context_BTD);
+    const Tensor& context_BTD = conditioning.context_BTD;
+    const Tensor text_BTD =
+        steering.num_image_tokens == 0
+            ? context_BTD
+            : context_BTD.narrow(1, 0, context_BTD.size(1) - steering.num_image_tokens);
+    ControlResiduals residuals = control_residuals(
+        model, steering.controls, input_BCHW.narrow(1, 0, x_BCHW.size(1)), t_B, text_BTD);
     extras.skips_BCHW = std::move(residuals.skips_BCHW);
     extras.mid_BCHW = residuals.mid_BCHW;
-    return model.unet
-        .forward(input_BCHW, t_B, conditioning.context_BTD, conditioning.class_label_B, extras)
+    extras.features_BCHW = control_features(model, steering.controls, t_B);
+    return model.unet.forward(input_BCHW, t_B, context_BTD, conditioning.class_label_B, extras)
         .to(at::kFloat);
   };
 }

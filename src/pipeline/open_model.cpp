@@ -89,7 +89,9 @@ ModelSummary summarize(const StableDiffusion& model) {
           .downsampling = factor,
           .size_unit = factor * size_multiple(model.config.unet),
           .best_size_unit = factor << num_halvings,
-          .instruct_pix2pix = is_instruct_pix2pix(model.config)};
+          .instruct_pix2pix = is_instruct_pix2pix(model.config),
+          .takes_depth = takes_depth(model.config),
+          .enlarges = is_upscaler(model.config) ? factor : 1};
 }
 
 int64_t peak_device_memory(const StableDiffusion& model) {

@@ -234,11 +234,16 @@ class RunUpscalers {
 class RunStart {
  public:
   RunStart(const StableDiffusion& model, const RunRequest& request, const Upscaler* hires,
-           RunNoise& noise, const std::vector<int64_t>& first_shape_BCHW, const Log& log)
-      : request_(request), hires_(hires) {
+           ImageTokens image_tokens, RunNoise& noise, const std::vector<int64_t>& first_shape_BCHW,
+           const Log& log)
+      : request_(request), hires_(hires), image_tokens_(std::move(image_tokens)) {
     for (const ControlChoice& choice : request.controls) {
-      controls_.push_back(
-          make_control(model, choice, request.settings.width, request.settings.height));
+      const ControlNetwork network = load_control(model, choice.model);
+      const PictureSettings& size = request.settings;
+      controls_.push_back(make_control(model, network, choice, size.width, size.height));
+      if (!request.hires) continue;
+      const auto [width, height] = hires_size(model, size, *request.hires);
+      hires_controls_.push_back(make_control(model, network, choice, width, height));
     }
     if (!request.init) return;
     posterior_noise_ = noise.posterior(first_shape_BCHW);
@@ -256,7 +261,9 @@ class RunStart {
                                  .hires = request_.hires,
                                  .upscaler = hires_,
                                  .upscale_tile = request_.upscale_tile,
-                                 .controls = controls_};
+                                 .controls = controls_,
+                                 .hires_controls = hires_controls_,
+                                 .image_tokens = image_tokens_};
       return txt2img(model, batch, noise, progress);
     }
     Img2ImgRequest batch{.prompts = prompts,
@@ -264,10 +271,12 @@ class RunStart {
                          .canvas = canvas_,
                          .strength = request_.init->strength,
                          .image_scale = request_.init->image_scale,
+                         .noise_level = request_.init->noise_level,
                          .encode = request_.init->encode,
                          .posterior_noise_BCHW = {},
                          .initial_noise_BCHW = std::move(initial_noise_BCHW),
-                         .controls = controls_};
+                         .controls = controls_,
+                         .image_tokens = image_tokens_};
     if (posterior_noise_.defined()) {
       batch.posterior_noise_BCHW =
           posterior_noise_.narrow(0, 0, static_cast<int64_t>(prompts.size()));
@@ -280,7 +289,8 @@ class RunStart {
   const Upscaler* hires_;
   std::shared_ptr<const EncodedCanvas> canvas_;
   Tensor posterior_noise_;
-  std::vector<Control> controls_;
+  std::vector<Control> controls_, hires_controls_;
+  ImageTokens image_tokens_;
 };
 
 }  // namespace
@@ -291,15 +301,16 @@ void check(const RunRequest& request) {
   if (request.hires) {
     check(*request.hires);
     if (request.init) fail_usage("a hires pass follows txt2img; img2img has none");
-    if (!request.controls.empty()) {
-      fail_usage("a hires pass takes no ControlNets: leave out --hires-scale or --control");
-    }
   }
   check_upscale_tile(request.upscale_tile);
   if (!request.upscale.empty() && !std::filesystem::is_regular_file(request.upscale)) {
     fail_usage("--upscale {}: there is no such file", request.upscale.string());
   }
   for (const ControlChoice& control : request.controls) check(control);
+  for (const ImagePromptChoice& choice : request.image_prompts) check(choice);
+  if (request.image_prompts.empty() && !request.image_encoder.empty()) {
+    fail_usage("--image-encoder looks at the picture of an --ip-adapter, and there is none");
+  }
   rng_from_name(request.rng);
   if (request.batches.empty()) fail_usage("there is nothing to draw: no prompts");
   std::set<std::string> prompts;
@@ -329,15 +340,21 @@ void check(const RunRequest& request) {
   }
 }
 
-void run_pictures(const StableDiffusion& model, const RunRequest& request,
+void run_pictures(const StableDiffusion& given, const RunRequest& request,
                   const RunCallbacks& callbacks) {
   check(request);
+  std::optional<ImagePrompted> prompted;
+  if (!request.image_prompts.empty()) {
+    prompted.emplace(with_image_prompts(given, request.image_prompts, request.image_encoder));
+  }
+  const StableDiffusion& model = prompted ? prompted->model : given;
   const auto batch_shape = [&](const std::vector<std::string>& prompts) {
     return latent_shape(model, request.settings, static_cast<int64_t>(prompts.size()));
   };
   RunNoise noise(request, batch_shape(request.batches.front()));
   const RunUpscalers upscalers(model, request);
-  const RunStart start(model, request, upscalers.hires(), noise,
+  const RunStart start(model, request, upscalers.hires(),
+                       prompted ? prompted->tokens : ImageTokens{}, noise,
                        batch_shape(request.batches.front()), callbacks.log);
   LoraFinder finder(request.lora_folders);
   RunModel adapting(model, callbacks.log);

@@ -1,7 +1,6 @@
 #include "easel/pipeline/safety_checker.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <optional>
 
@@ -10,13 +9,11 @@
 
 #include <easel/base/error.h>
 #include <easel/checkpoint/model_files.h>
-#include <easel/io/edit.h>
-#include <easel/io/resize.h>
 #include <easel/models/clip_vision.h>
 #include <easel/nn/module.h>
-#include <easel/pipeline/decode.h>
 #include <easel/pipeline/device.h>
 
+#include "clip_picture.h"
 #include "torch_errors.h"
 
 namespace easel {
@@ -26,9 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kHeadSize = 64;
 constexpr double kSpecialCare = 0.01;
-// CLIP's, of red, green and blue.
-constexpr std::array<double, 3> kMean = {0.48145466, 0.4578275, 0.40821073};
-constexpr std::array<double, 3> kStd = {0.26862954, 0.26130258, 0.27577711};
 
 ModelFiles read_files(const fs::path& path) {
   if (fs::is_directory(path / "safety_checker")) {
@@ -137,7 +131,8 @@ class SafetyChecker {
 
   SafetyScores judge(const Image& image) const {
     const c10::InferenceMode inference;
-    const Tensor features = at::mm(vision_.pooled(prepared(image)), projection_PD_.t());
+    const Tensor prepared_1CHW = clip_picture(image, vision_.config().image_size).to(device_);
+    const Tensor features = at::mm(vision_.pooled(prepared_1CHW), projection_PD_.t());
     double adjustment = 0;
     SafetyScores found;
     found.special_care =
@@ -148,26 +143,6 @@ class SafetyChecker {
   }
 
  private:
-  // CLIPImageProcessor: [1, 3, image_size, image_size].
-  Tensor prepared(const Image& image) const {
-    const auto size = static_cast<int>(vision_.config().image_size);
-    const int shorter = std::min(image.width, image.height);
-    const auto scaled = [&](int side) {
-      return static_cast<int>(int64_t{size} * side / std::max(shorter, 1));
-    };
-    const Image small =
-        resize(image, scaled(image.width), scaled(image.height), ResizeFilter::Bicubic);
-    const Image middle = crop(small, {.left = (small.width - size) / 2,
-                                      .top = (small.height - size) / 2,
-                                      .width = size,
-                                      .height = size});
-    const auto per_channel = [&](const std::array<double, 3>& values) {
-      return at::tensor(at::ArrayRef<double>(values), at::kFloat).view({1, 3, 1, 1});
-    };
-    const Tensor unit_1CHW = from_image(middle).add(1).div(2);
-    return unit_1CHW.sub(per_channel(kMean)).div(per_channel(kStd)).to(device_);
-  }
-
   ClipVision vision_;
   Tensor projection_PD_, concepts_NP_, special_NP_, concept_thresholds_N_, special_thresholds_N_;
   at::Device device_;

@@ -55,12 +55,26 @@ SigmaPlan plan_of(const SamplerInfo& sampler, const SamplerNames& names,
   return plan;
 }
 
-// Puts what else the network takes beside every context, the same for all pictures.
-void add_concat(Guidance& guidance, const Tensor& concat_1CHW) {
-  if (!concat_1CHW.defined()) return;
+// What stands beside `num` contexts, which are a picture each or as composed prompts have them.
+Tensor concat_rows(const Tensor& concat_BCHW, int64_t num, const std::vector<ComposedRow>& rows) {
+  if (concat_BCHW.size(0) == 1) return concat_BCHW.expand({num, -1, -1, -1});
+  if (concat_BCHW.size(0) == num) return concat_BCHW;
+  std::vector<int64_t> pictures;
+  for (const ComposedRow& row : rows) pictures.push_back(row.picture);
+  return concat_BCHW.index_select(0, at::tensor(pictures, at::kLong).to(concat_BCHW.device()));
+}
+
+// Puts what else the network takes beside every context.
+void add_concat(Guidance& guidance, const Tensor& concat_BCHW,
+                const std::optional<int64_t>& class_label) {
+  if (!concat_BCHW.defined()) return;
   const auto add = [&](Conditioning& half) {
     if (!half.context_BTD.defined()) return;
-    half.concat_BCHW = concat_1CHW.expand({half.context_BTD.size(0), -1, -1, -1});
+    const int64_t num = half.context_BTD.size(0);
+    half.concat_BCHW = concat_rows(concat_BCHW, num, guidance.rows);
+    if (!class_label) return;
+    half.class_label_B =
+        at::full({num}, *class_label, at::device(concat_BCHW.device()).dtype(at::kLong));
   };
   add(guidance.conditional);
   add(guidance.unconditional);
@@ -118,19 +132,20 @@ Tensor sample_batch(const StableDiffusion& model, const std::vector<std::string>
   const bool with_unconditional = batch.image_scale || needs_unconditional(sampler, guidance);
   guidance = make_guidance(model, prompts, settings, prompt_steps(sampler, plan.steps()),
                            std::move(guidance), with_unconditional, progress.log);
+  add_image_tokens(guidance, batch.image_tokens);
   if (batch.image_scale) {
-    add_image_guidance(guidance, batch.concat_1CHW, *batch.image_scale);
+    add_image_guidance(guidance, batch.concat_BCHW, *batch.image_scale);
   } else {
-    add_concat(guidance, batch.concat_1CHW);
+    add_concat(guidance, batch.concat_BCHW, batch.class_label);
   }
   say(progress.log, LogLevel::Debug, fmt::format("text: {:.3f} s", seconds_since(text_start)));
 
   const auto sampling_start = Clock::now();
   schedule.interpolation = plan.interpolation;
-  const Denoiser denoiser =
-      keeping(make_denoiser(make_network(model, {settings.scale, batch.controls}), schedule,
-                            model.config.parameterization, std::move(guidance)),
-              batch.kept_BCHW, batch.keep_11HW);
+  const Denoiser denoiser = keeping(
+      make_denoiser(make_network(model, {settings.scale, batch.controls, batch.image_tokens.num()}),
+                    schedule, model.config.parameterization, std::move(guidance)),
+      batch.kept_BCHW, batch.keep_11HW);
   Tensor x_BCHW = batch.start(plan);
   SamplerOptions options = sampler_options(settings);
   options.schedule = &schedule;
@@ -194,11 +209,13 @@ Txt2ImgResult txt2img(const StableDiffusion& model, const Txt2ImgRequest& reques
     return x_T.to(model.device, at::kFloat).mul(plan.initial_scale);
   };
   const BatchStart batch{.start = start,
-                         .concat_1CHW = {},
+                         .concat_BCHW = {},
+                         .class_label = {},
                          .image_scale = {},
                          .keep_11HW = {},
                          .kept_BCHW = {},
-                         .controls = request.controls};
+                         .controls = request.controls,
+                         .image_tokens = request.image_tokens};
   const Seamless& seamless = request.settings.seamless;
   const nn::CircularPadding padding(seamless.x, seamless.y);
   if (request.hires) {

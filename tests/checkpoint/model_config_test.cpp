@@ -123,8 +123,8 @@ TEST(ModelConfig, UnsupportedTargetsSayWhatTheyAre) {
 
 TEST(ModelConfig, ValuesThatCannotBeHonouredAreErrors) {
   const std::string at = "        use_checkpoint: true\n";
-  for (const char* line : {"dims: 3", "n_embed: 8192", "disable_self_attentions: [true]",
-                           "num_classes: sequential", "adm_in_channels: 2816"}) {
+  for (const char* line :
+       {"dims: 3", "n_embed: 8192", "num_classes: sequential", "adm_in_channels: 2816"}) {
     expect_error(
         at, at + "        " + line + "\n",
         {std::string(line).substr(0, std::string(line).find(':')).c_str(), "not supported"});

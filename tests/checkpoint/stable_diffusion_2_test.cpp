@@ -14,6 +14,7 @@
 #include "tests/support/checkpoints.h"
 #include "tests/support/compare.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/tiny_model.h"
 
 namespace easel {
 namespace {
@@ -111,7 +112,8 @@ TEST(StableDiffusion2, ConfigsHaveThePublishedSizes) {
   for (const auto& [name, in_channels, parameterization] :
        {std::tuple("v2-inference.yaml", 4, Parameterization::Eps),
         std::tuple("v2-inference-v.yaml", 4, Parameterization::V),
-        std::tuple("v2-inpainting-inference.yaml", 9, Parameterization::Eps)}) {
+        std::tuple("v2-inpainting-inference.yaml", 9, Parameterization::Eps),
+        std::tuple("v2-depth-inference.yaml", 5, Parameterization::Eps)}) {
     const ModelConfig config = read_model_config(kConfigs / name);
     EXPECT_EQ(config.unet.in_channels, in_channels);
     EXPECT_EQ(config.parameterization, parameterization) << name;
@@ -128,6 +130,58 @@ TEST(StableDiffusion2, ConfigsHaveThePublishedSizes) {
     EXPECT_EQ(compvis_config_text(parse_model_config(text, "x")), text);
     EXPECT_EQ(text.find("hidden_size"), std::string::npos) << "Stability's class has no such field";
   }
+}
+
+TEST(StableDiffusion2, TheUpscalerHasItsPublishedSizes) {
+  const ModelConfig config = read_model_config(kConfigs / "x4-upscaling.yaml");
+  EXPECT_TRUE(is_upscaler(config));
+  EXPECT_EQ(config.low_scale->max_level, 350);
+  EXPECT_EQ(config.autoencoder.downsampling(), 4);
+  std::map<std::string, int64_t> counts;
+  for (const KeyRule& rule : key_rules(config, WeightLayout::CompVis)) {
+    int64_t count = 1;
+    for (const int64_t size : rule.shape) count *= size;
+    counts[rule.native.substr(0, rule.native.find('.'))] += count;
+  }
+  EXPECT_EQ(counts["unet"], 473'398'020);
+  EXPECT_EQ(counts["vae"], 55'325'927);
+  const std::string text = compvis_config_text(config);
+  EXPECT_EQ(compvis_config_text(parse_model_config(text, "x")), text);
+  EXPECT_NE(text.find("conditioning_key: hybrid-adm"), std::string::npos);
+
+  const auto expect_error = [&](const std::string& from, const std::string& to,
+                                const std::string& part) {
+    std::string wrong = text;
+    wrong.replace(wrong.find(from), from.size(), to);
+    const std::string error = test::message_of<Error>([&] { parse_model_config(wrong, "x"); });
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  };
+  expect_error("max_noise_level: 350", "max_noise_level: 1000", "max_noise_level is 1000");
+  expect_error("in_channels: 7", "in_channels: 9", "takes 7 channels");
+  expect_error("[true,true,true,false]", "[true,false]", "disable_self_attentions has 2 values");
+  expect_error("ImageConcatWithNoiseAugmentation", "ImageConcat", "unknown");
+}
+
+TEST(StableDiffusion2, TheUpscalerGoesThroughDiffusersFolder) {
+  ModelConfig config = test::tiny_config();
+  config.unet.in_channels = 7;
+  config.unet.num_classes = 1000;
+  config.unet.legacy = false;
+  config.unet.disable_self_attentions = {true, false};
+  config.conditioning_key = ConditioningKey::Hybrid;
+  config.low_scale = {.schedule = {.linear_start = 0.0001, .linear_end = 0.02}, .max_level = 99};
+  config.autoencoder.ch_mult = {1, 1, 1};
+  const auto files = diffusers_config_files(config);
+  test::TempDir folder;
+  for (const auto& [name, text] : files) {
+    fs::create_directories((folder / name).parent_path());
+    folder.write(name, text);
+  }
+  const ModelConfig back = read_diffusers_config(folder.path());
+  EXPECT_EQ(back.unet.disable_self_attentions, config.unet.disable_self_attentions);
+  EXPECT_EQ(back.low_scale->max_level, 99);
+  EXPECT_EQ(back.low_scale->schedule.linear_end, 0.02);
+  EXPECT_EQ(compvis_config_text(back), compvis_config_text(config));
 }
 
 TEST(StableDiffusion2, StabilitysOwnConfigIsRead) {
@@ -211,6 +265,8 @@ TEST(StableDiffusion2, IsKnownByTheFileItself) {
       {"v2_says_v", 1024, 4, 0.05, {}, {{"modelspec.prediction_type", "v"}}, P::V, 96},
       {"v2_says_eps", 1024, 4, 0.12, {}, {{"modelspec.prediction_type", "epsilon"}}, P::Eps, 64},
       {"v2_inpainting", 1024, 9, 0.12, {}, {}, P::Eps, 64},
+      {"v2_depth", 1024, 5, 0.12, {}, {}, P::Eps, 64},
+      {"v2_upscaler", 1024, 7, 0.12, {}, {}, P::V, 128},
   };
   test::TempDir folder;
   LoadOptions options;
@@ -224,8 +280,12 @@ TEST(StableDiffusion2, IsKnownByTheFileItself) {
       Tensors file;
       file[name("input_blocks.0.0.weight", "conv_in.weight")] =
           at::zeros({2, kind.in_channels, 3, 3});
-      file[name("input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
-                "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight")] =
+      // The upscaler has no attention at its largest maps.
+      file[kind.in_channels == 7
+               ? name("middle_block.1.transformer_blocks.0.attn2.to_k.weight",
+                      "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight")
+               : name("input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+                      "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight")] =
           at::zeros({2, kind.context});
       file[name("output_blocks.11.1.transformer_blocks.0.norm1.bias",
                 "up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias")] =

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include <easel/diffusion/denoiser.h>
@@ -14,6 +15,12 @@ namespace easel {
 
 // How the conditioning reaches the UNet: CompVis's `conditioning_key`.
 enum class ConditioningKey { CrossAttention, Concat, Hybrid };
+
+// How an upscaler blurs the small picture with noise before its UNet sees it.
+struct NoiseAugmentation {
+  ScheduleConfig schedule;
+  int64_t max_level = 350;  // a timestep of it; the UNet is told which as a class
+};
 
 struct ModelConfig {
   UNetConfig unet;
@@ -29,6 +36,7 @@ struct ModelConfig {
   ScheduleConfig schedule;
   Parameterization parameterization = Parameterization::Eps;
   ConditioningKey conditioning_key = ConditioningKey::CrossAttention;
+  std::optional<NoiseAugmentation> low_scale{};  // of an upscaler
   double scale_factor = 0.18215;
   bool scale_by_std = false;  // training finds the factor: the config alone does not tell it
   int64_t image_size = 64;    // the latents' side that the model was trained at
@@ -36,9 +44,12 @@ struct ModelConfig {
 };
 
 // What a hybrid model takes beside latents and prompt: a mask and the latents of the masked
-// picture, or those of a picture that is to be changed as the prompt says.
+// picture; those of a picture that is to be changed as the prompt says; a map of depths; or a small
+// picture, to be drawn larger by the autoencoder's factor.
 bool takes_mask(const ModelConfig& config);
 bool is_instruct_pix2pix(const ModelConfig& config);
+bool takes_depth(const ModelConfig& config);
+bool is_upscaler(const ModelConfig& config);
 
 // Reads a config in the CompVis schema. `target:` names are mapped through one table; an unknown
 // target, key or value that would change the picture and cannot be honoured is an Error (Usage)

@@ -20,6 +20,8 @@ enum class ModelKind {
   Flux,
   Lora,
   ControlNet,
+  T2IAdapter,
+  IpAdapter,
   TextualInversion,
   Hypernetwork,
   VqAutoencoder,

@@ -45,6 +45,9 @@ class ClipVision {
   // patches row by row, before the last layer norm (transformers' last_hidden_state).
   Tensor forward(const Tensor& pictures_BCHW) const;
 
+  // The same behind all layers but the last (hidden_states[-2]).
+  Tensor penultimate(const Tensor& pictures_BCHW) const;
+
   // The class token's features behind the last layer norm, [B, hidden_size] (pooler_output).
   Tensor pooled(const Tensor& pictures_BCHW) const;
 
@@ -61,6 +64,8 @@ class ClipVision {
   }
 
  private:
+  Tensor behind(const Tensor& pictures_BCHW, size_t num_layers) const;
+
   ClipVisionConfig config_;
   Tensor class_embedding_D_;
   nn::Conv2d patch_embedding_;

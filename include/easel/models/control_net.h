@@ -27,7 +27,7 @@ struct ControlNetConfig {
 // Throws Error (Usage) naming the field that cannot be honoured.
 void check(const ControlNetConfig& config);
 
-// What is added to a UNet: UNetExtras's two.
+// What a ControlNet adds to a UNet: as in UNetExtras.
 struct ControlResiduals {
   std::vector<Tensor> skips_BCHW;
   Tensor mid_BCHW;

@@ -43,6 +43,8 @@ struct UNetConfig {
   int64_t transformer_depth = 1;
   std::optional<int64_t> context_dim;  // 768 for sd-v1, 1024 for sd-v2
   bool use_linear_in_transformer = false;
+  // One per level, or none: where true, both attentions of a transformer look at the context.
+  std::vector<bool> disable_self_attentions{};
   bool legacy = true;                  // CompVis's older head-size rule
   std::optional<int64_t> num_classes;  // class-conditional ("adm")
   bool use_checkpoint = false;         // activation checkpointing, in training mode only
@@ -72,8 +74,9 @@ struct UNetPlan {
   };
   struct Block {
     std::vector<Layer> layers;
-    int64_t channels;  // behind the last layer
-    bool resamples;    // ends with a downsampler (an upsampler in `up`)
+    int64_t channels;            // behind the last layer
+    bool resamples;              // ends with a downsampler (an upsampler in `up`)
+    bool self_attention = true;  // of its transformers
   };
   std::vector<Block> down;  // highest resolution first
   int64_t mid_channels;
@@ -95,6 +98,8 @@ struct UNetExtras {
                                    // time_cond_proj_dim is set
   std::vector<Tensor> skips_BCHW;  // added to the skip connections, one for each, as ControlNets do
   Tensor mid_BCHW;                 // added behind the middle block
+  // Added behind the last resnet of each down block, one for each, as T2I-Adapters do.
+  std::vector<Tensor> features_BCHW;
 };
 
 class UNet {

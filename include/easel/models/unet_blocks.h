@@ -20,9 +20,10 @@ struct UNetDownBlock {
   std::vector<UNetAttention> attentions;      // one per resnet, or none
   std::vector<UNetDownsampler> downsamplers;  // at most one
 
-  // Appends to `skips` what every resnet and the downsampler give.
+  // Appends to `skips` what every resnet and the downsampler give. `feature_BCHW`, where defined,
+  // is added behind the last resnet and its attention.
   Tensor forward(Tensor x_BCHW, const Tensor& time_BD, const Tensor& context_BTD,
-                 std::vector<Tensor>& skips) const;
+                 std::vector<Tensor>& skips, const Tensor& feature_BCHW = {}) const;
 
   template <class Self, class Visit>
   static void members(Self& self, Visit&& visit) {

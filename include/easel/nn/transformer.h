@@ -18,8 +18,18 @@ struct AttentionOptions {
 
 // Attention of x to a context, or to itself.
 struct Attention {
+  // Keys and values for tokens of a picture, whose attention is added to that of the text's (an
+  // IP-Adapter's; Ye et al. 2023, arXiv 2308.06721). Without biases.
+  struct OfPicture {
+    Tensor to_k, to_v;  // [heads * head_channels, context_channels]
+    int64_t num_tokens;
+    double scale;
+  };
+
   Linear to_q, to_k, to_v, to_out;
   int64_t heads;
+  // Their tokens stand in this order at the end of the context. No parameters of the module.
+  std::vector<OfPicture> of_pictures{};
 
   explicit Attention(const AttentionOptions& options);
   // x_BTD [B, T, query_channels], context_BSD [B, S, context_channels], x itself if undefined.
@@ -32,6 +42,10 @@ struct Attention {
     visit("to_v", self.to_v);
     visit("to_out.0", self.to_out);
   }
+
+ private:
+  // The attention to the tokens of pictures at the end of the context is added to `h_BTD`.
+  Tensor with_pictures(Tensor h_BTD, const Tensor& q_BTD, const Tensor& tokens_BSD) const;
 };
 
 // Plain self-attention between positions: group norm, attention, residual.
@@ -55,7 +69,7 @@ struct AttentionBlock {
 };
 
 // Self-attention, attention to the context, GEGLU feed-forward, each behind a layer norm and with a
-// residual.
+// residual. Without self-attention the first looks at the context too.
 struct TransformerBlock {
   LayerNorm norm1;
   Attention attn1;
@@ -64,9 +78,10 @@ struct TransformerBlock {
   LayerNorm norm3;
   Linear ff_in, ff_out;
   bool use_checkpoint;
+  bool self_attention;
 
   TransformerBlock(int64_t channels, int64_t context_channels, int64_t heads, int64_t head_channels,
-                   bool use_checkpoint = false);
+                   bool use_checkpoint = false, bool self_attention = true);
   Tensor forward(const Tensor& x_BTD, const Tensor& context_BSD) const;
 
   template <class Self, class Visit>
@@ -93,6 +108,7 @@ struct SpatialTransformerOptions {
   bool use_linear = false;  // proj_in and proj_out are linear [O, I]; else 1 x 1 convolutions
   int64_t norm_groups = 32;
   bool use_checkpoint = false;  // of each transformer block
+  bool self_attention = true;   // of each transformer block
 };
 
 // A transformer over the positions of a feature map. The projections map every position by itself

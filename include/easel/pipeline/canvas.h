@@ -25,7 +25,7 @@ Fit fit_from_name(std::string_view name);
 struct CanvasSettings {
   // Of what is drawn, in pixels. Without both, the picture's own size with each side rounded down
   // to what the model draws best, stretched, as in CompVis's program; without one, what keeps the
-  // picture's shape.
+  // picture's shape. An upscaler's canvas is as much smaller as the model draws larger.
   std::optional<int64_t> width;
   std::optional<int64_t> height;
   Fit fit = Fit::Crop;
@@ -42,6 +42,7 @@ struct CanvasSettings {
 struct Canvas {
   Image picture;  // RGB, of the size that is drawn
   Image mask;     // grey, of the same size, 255 where it is to be repainted; no pixels: all of it
+  Image depth{};  // grey, of the same size, lighter is nearer; no pixels: none is given
 
   // With only_masked: the picture that the region, drawn, goes back into, and its mask.
   Image whole;
@@ -49,9 +50,9 @@ struct Canvas {
   Region region;
 };
 
-// `picture` RGB; `mask` grey, of the picture's shape, or without pixels. Throws Error.
+// `picture` RGB; `mask` and `depth` grey, of the picture's shape, or without pixels. Throws Error.
 Canvas make_canvas(Image picture, Image mask, const CanvasSettings& settings,
-                   const ModelSummary& model);
+                   const ModelSummary& model, Image depth = {});
 
 // A drawn picture as the canvas's user gets it: where the mask is black the canvas's own pixels.
 Image finished(const Canvas& canvas, const Image& drawn);

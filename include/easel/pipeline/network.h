@@ -11,6 +11,7 @@ namespace easel {
 struct Steering {
   double guidance_scale = 1;  // for a guidance-distilled model, which takes it as an input
   std::vector<Control> controls{};
+  int64_t num_image_tokens = 0;  // at the end of each context, for the UNet alone
 };
 
 // The UNet with its conditioning brought in by the model's conditioning_key, as CompVis's

@@ -51,6 +51,8 @@ struct ModelSummary {
   int64_t size_unit = 8;          // sizes are multiples of it, in pixels
   int64_t best_size_unit = 64;    // multiples that the network halves evenly all the way down
   bool instruct_pix2pix = false;  // changes pictures by instructions
+  bool takes_depth = false;       // goes by a map of depths
+  int64_t enlarges = 1;           // an upscaler: how many times as wide and high it draws a picture
 };
 ModelSummary summarize(const StableDiffusion& model);
 

@@ -16,6 +16,7 @@
 #include <easel/pipeline/canvas.h>
 #include <easel/pipeline/control_choice.h>
 #include <easel/pipeline/hires.h>
+#include <easel/pipeline/image_prompt_choice.h>
 #include <easel/pipeline/init_settings.h>
 #include <easel/pipeline/open_model.h>
 #include <easel/pipeline/safety_checker.h>
@@ -27,11 +28,13 @@ namespace easel {
 // How pictures get their noise: see NoiseSource.
 enum class Seeding { Image, Batch };
 
-// What a run of img2img starts from; the settings' size is the canvas's.
+// What a run of img2img starts from; the settings' size is the canvas's, or what an upscaler makes
+// of it.
 struct RunInit {
   Canvas canvas;
   double strength = 0.75;
   double image_scale = 1.5;  // of InstructPix2Pix
+  int64_t noise_level = 20;  // of an upscaler
   Encode encode = Encode::Mean;
 };
 
@@ -44,7 +47,9 @@ struct RunRequest {
   int64_t upscale_tile = kUpscaleTile;   // of all upscaler models; see upscale()
   std::vector<LoraChoice> loras{};       // for every picture, before those that its prompt names
   std::vector<std::filesystem::path> lora_folders{};  // where <lora:NAME:WEIGHT> is looked for
-  std::vector<ControlChoice> controls{};              // ControlNets that steer every picture
+  std::vector<ControlChoice> controls{};  // ControlNets and T2I-Adapters, for every picture
+  std::vector<ImagePromptChoice> image_prompts{};  // IP-Adapters, for every picture
+  std::filesystem::path image_encoder{};  // theirs; empty: as with_image_prompts() finds it
   uint64_t seed = 42;        // picture k of the run has seed + k; Seeding::Batch: of the one stream
   std::string rng = "cuda";  // a name of Rng
   Seeding seeding = Seeding::Image;

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <easel/base/progress.h>
@@ -13,6 +14,7 @@
 #include <easel/io/image.h>
 #include <easel/pipeline/control.h>
 #include <easel/pipeline/hires.h>
+#include <easel/pipeline/image_prompt.h>
 #include <easel/pipeline/settings.h>
 #include <easel/pipeline/upscale.h>
 
@@ -28,6 +30,8 @@ struct Txt2ImgRequest {
   const Upscaler* upscaler = nullptr;
   int64_t upscale_tile = kUpscaleTile;
   std::vector<Control> controls{};
+  std::vector<Control> hires_controls{};  // of the second pass, for pictures of its size
+  ImageTokens image_tokens{};             // of a model with image prompts
 };
 
 struct Txt2ImgResult {
@@ -44,6 +48,10 @@ struct Progress {
 // Draws one batch. Throws Error (Usage) on a request that cannot be meant before any work is done.
 Txt2ImgResult txt2img(const StableDiffusion& model, const Txt2ImgRequest& request,
                       NoiseSource& noise, const Progress& progress = {});
+
+// Width and height of the second pass.
+std::pair<int64_t, int64_t> hires_size(const StableDiffusion& model,
+                                       const PictureSettings& settings, const HiresSettings& hires);
 
 // The shape [batch, C, H, W] of the latents. Throws Error (Usage), naming the nearest valid sizes,
 // where this model cannot draw a picture of this size, and on settings that do not fit it.
