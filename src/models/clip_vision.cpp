@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <easel/base/error.h>
+#include <easel/nn/stored_weights.h>
 #include <easel/ops/activation.h>
 
 #include "clip_tower.h"
@@ -53,9 +54,9 @@ Tensor ClipVision::behind(const Tensor& pictures_BCHW, size_t num_layers) const 
          shape_text(pictures_BCHW.sizes()), config_.num_channels, size, size);
   }
   const Tensor patches_BTD = patch_embedding_.forward(pictures_BCHW).flatten(2).transpose(1, 2);
-  const Tensor class_B1D = class_embedding_D_.to(patches_BTD.scalar_type())
+  const Tensor class_B1D = nn::StoredWeights::placed(class_embedding_D_).to(patches_BTD.scalar_type())
                                .expand({pictures_BCHW.size(0), 1, config_.hidden_size});
-  Tensor x_BTD = ops::add(at::cat({class_B1D, patches_BTD}, 1), position_embedding_.weight);
+  Tensor x_BTD = ops::add(at::cat({class_B1D, patches_BTD}, 1), nn::StoredWeights::placed(position_embedding_.weight));
   x_BTD = pre_layernorm_.forward(x_BTD);
   for (size_t i = 0; i < num_layers; ++i) x_BTD = layers_[i].forward(x_BTD);
   return x_BTD;
