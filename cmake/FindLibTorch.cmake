@@ -36,8 +36,15 @@ endif()
 find_package(Torch REQUIRED)
 
 # Torch's package adds nothing to the imported target's run path; the programs find the libraries
-# where they were at link time, and an installed program where EASEL_INSTALL_TORCH_DIR says.
+# where they were at link time, and an installed program through the link lib/easel/torch, which leads
+# where EASEL_INSTALL_TORCH_DIR says.
 get_filename_component(EASEL_TORCH_LIB_DIR "${TORCH_LIBRARY}" DIRECTORY)
 set(CMAKE_BUILD_RPATH "${EASEL_TORCH_LIB_DIR}")
 set(EASEL_INSTALL_TORCH_DIR "${EASEL_TORCH_LIB_DIR}" CACHE STRING
   "Where installed programs look for LibTorch's libraries, beside the system's folders")
+set(EASEL_TORCH_LINK_DIR "${CMAKE_INSTALL_LIBDIR}/easel")
+string(REGEX REPLACE "[+].*" "" EASEL_TORCH_VERSION "${Torch_VERSION}")
+set(EASEL_TORCH_NEEDS "libtorch.so")
+if(TARGET torch_cuda)
+  string(APPEND EASEL_TORCH_NEEDS " libtorch_cuda.so")
+endif()

@@ -112,7 +112,7 @@ function(easel_c_library name layer)
   endforeach()
   set(map "${CMAKE_CURRENT_SOURCE_DIR}/src/${layer}/exports.map")
   set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
-    SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS "${map}" INSTALL_RPATH "${EASEL_INSTALL_TORCH_DIR}")
+    SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS "${map}" INSTALL_RPATH "$ORIGIN/easel/torch")
   target_link_options(${name} PRIVATE "LINKER:--version-script=${map}")
   target_include_directories(${name} INTERFACE
     "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>"

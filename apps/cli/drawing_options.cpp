@@ -8,6 +8,8 @@
 #include <easel/base/error.h>
 #include <easel/base/utf8.h>
 
+#include "cli/share.h"
+
 namespace easel::cli {
 namespace {
 
@@ -101,6 +103,7 @@ void resolve(DrawingOptions& options, const Given& given) {
   }
   resolve_sampler(options, given);
   resolve_dtype(options);
+  check_shareable(options);
   resolve_output(options, given);
   check_count("n_samples", options.batch.n_samples, 1);
   check_count("n_iter", options.batch.n_iter, 1);

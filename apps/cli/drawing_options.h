@@ -7,6 +7,7 @@
 #include "cli/output_options.h"
 #include "cli/prompt_options.h"
 #include "cli/sampling_options.h"
+#include "cli/share_options.h"
 #include "cli/upscale_options.h"
 
 namespace easel::cli {
@@ -20,6 +21,7 @@ struct DrawingOptions {
   ModelOptions model{};
   DeviceOptions device{};
   OutputOptions output{};
+  ShareOptions share{};
   MessageOptions messages{};
 
   template <class Self, class Visit>
@@ -37,6 +39,7 @@ struct DrawingOptions {
     ModelOptions::fields(self.model, visit);
     DeviceOptions::fields(self.device, visit);
     OutputOptions::fields(self.output, visit);
+    ShareOptions::fields(self.share, visit);
     MessageOptions::fields(self.messages, visit);
   }
 };

@@ -17,6 +17,8 @@
 #include "cli/model_defaults.h"
 #include "cli/picture_output.h"
 #include "cli/saved_settings.h"
+#include "cli/share.h"
+#include "cli/shared_folder.h"
 #include "cli/terminal.h"
 
 namespace easel::cli {
@@ -110,6 +112,13 @@ int draw(const DrawingProgram& program) {
   const std::string made_with = take_saved_settings(program, terminal);
   const PictureSettings settings = settle(program);
 
+  const Share share = read_share(options.share);
+  if (share.alone()) {
+    const std::string notice = unshared_notice();
+    if (!notice.empty()) terminal.log(LogLevel::Info, notice);
+  } else {
+    program.options.device.device = shared_device(options.device.device);
+  }
   check_device(options.device.device, options.device.dtype);
   set_threads(options.device.threads);
   keep_freed_memory();
@@ -129,10 +138,12 @@ int draw(const DrawingProgram& program) {
   JobRun run(program,
              make_jobs(sweep ? sweep->cells : read_lines(options, program.list),
                        options.prompt.prompt, options.batch.n_samples, options.batch.n_iter),
-             std::move(words), terminal);
+             std::move(words), share, terminal);
   run.check_jobs();
   const ModelRequest wanted = model_request(options, model_path, config, data, terminal.callback());
   if (options.prompt.explain) return run.explain(wanted);
+  const bool to_folder = options.output.file.empty() && options.output.verify.empty();
+  if (share.alone() && to_folder) check_not_shared(options.output.outdir);
   prepare_output(options.output);
 
   if (!options.output.safety_checker.empty()) {

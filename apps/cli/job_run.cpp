@@ -59,10 +59,11 @@ int report_difference(const std::filesystem::path& path, const Image& drawn) {
 }  // namespace
 
 JobRun::JobRun(const DrawingProgram& program, std::vector<Job> jobs,
-               std::optional<SheetWords> words, Terminal& terminal)
+               std::optional<SheetWords> words, const Share& share, Terminal& terminal)
     : program_(program),
       jobs_(std::move(jobs)),
       words_(std::move(words)),
+      share_(share),
       terminal_(terminal),
       restore_(program.remember()),
       output_options_(program.options.output) {
@@ -119,29 +120,53 @@ int JobRun::explain(const ModelRequest& model) {
 int JobRun::draw(const StableDiffusion& model) {
   const ModelSummary summary = summarize(model);
   const OutputOptions& asked = output_options_;
+  if (!share_.alone()) join_others(summary);
   PictureOutput output(asked, asked.n_rows > 0 ? asked.n_rows : program_.options.batch.n_samples,
-                       words_, terminal_);
-  for (const Job& job : jobs_) {
-    try {
-      if (!job.error.empty()) throw Error(job.error);
-      draw_job(job, model, summary, output);
-    } catch (const Error& error) {
-      if (!goes_on(error)) throw;
-      failed(job.where, job.num_pictures(), error);
-    }
-    first_ += job.num_pictures();
-    first_batch_ += static_cast<int64_t>(job.batches.size());
+                       words_, terminal_, shared_ ? &shared_->folder() : nullptr);
+  do {
+    draw_jobs(model, summary, output);
+  } while (shared_ && shared_->go_on(check_interrupted));
+  if (shared_) {
+    finish_shared(summary, output);
+  } else {
+    output.finish();
   }
-  output.finish();
   if (!asked.verify.empty()) return report_difference(asked.verify, output.verified());
-  if (output.num_kept() > 0) {
-    terminal_.log(LogLevel::Info, fmt::format("{} of {} pictures were there already",
-                                              output.num_kept(), num_pictures_));
+  const int64_t num_kept = shared_ ? shared_->num_there() : output.num_kept();
+  if (num_kept > 0) {
+    terminal_.log(LogLevel::Info,
+                  fmt::format("{} of {} pictures were there already", num_kept, num_pictures_));
   }
   if (num_failed_ == 0) return 0;
   terminal_.log(LogLevel::Warning,
                 fmt::format("{} of {} pictures could not be drawn", num_failed_, num_pictures_));
   return 1;
+}
+
+void JobRun::draw_jobs(const StableDiffusion& model, const ModelSummary& summary,
+                       PictureOutput& output) {
+  first_ = first_batch_ = 0;
+  for (const Job& job : jobs_) {
+    const auto batch = static_cast<size_t>(first_batch_);
+    try {
+      if (!shared_ || shared_->may_want(batch, job.batches.size())) {
+        if (!job.error.empty()) throw Error(job.error);
+        draw_job(job, model, summary, output);
+      }
+    } catch (const Error& error) {
+      if (!goes_on(error)) throw;
+      int64_t num = job.num_pictures();
+      if (shared_) {
+        output.flush();  // what was drawn before it failed
+        const int64_t own = shared_->give_up(batch, job.batches.size());
+        if (job.error.empty()) num = own;
+      }
+      failed(job.where, num, error);
+    }
+    first_ += job.num_pictures();
+    first_batch_ += static_cast<int64_t>(job.batches.size());
+  }
+  if (shared_) output.flush();
 }
 
 void JobRun::check_counts() const {
@@ -196,16 +221,8 @@ void JobRun::draw_job(const Job& job, const StableDiffusion& model, const ModelS
   }
   report_start(request, summary);
 
-  MadeWith made;
-  made.program = program_.name;
-  made.drawing = program_.options;
-  made.settings = request.settings;
-  made.loras = request.loras;
-  made.model = summary;
-  made.prompt = program_.options.prompt.prompt;
-  made.seed = request.seed;
-  if (program_.describe) program_.describe(made);
-  output.start(std::move(made));
+  output.start(made_with(request, summary),
+               shared_ ? shared_->first_picture(static_cast<size_t>(first_batch_)) : first_);
   run_pictures(
       model, request,
       {.log = terminal_.callback(),
@@ -213,20 +230,52 @@ void JobRun::draw_job(const Job& job, const StableDiffusion& model, const ModelS
        .on_picture =
            [&](RunPicture&& picture) {
              if (picture.withheld) withheld(picture);
+             const int64_t number = picture.number;
              ends_with_error([&] { output.add(std::move(picture)); });
+             if (shared_) added(number, output);
            },
        .on_preview = [&](std::vector<Image>&& images) { output.preview(images); },
        .preview_every = output_options_.preview,
-       .wants = [&](size_t batch, int64_t first) { return output.wants(request, batch, first); },
+       .wants = [&](size_t batch, int64_t first) { return wants(request, batch, first, output); },
        .on_error =
            [&](int64_t first, int64_t num, const Error& error) {
              // What the user asked for cannot be meant for the other batches either.
              if (error.kind() == ErrorKind::Usage || !goes_on(error)) throw;
+             if (shared_) shared_->give_up(taken_, 1);
              const int64_t number = first_ + first + 1;
              failed(num == 1 ? fmt::format("picture {}", number)
                              : fmt::format("pictures {} to {}", number, number + num - 1),
                     num, error);
            }});
+}
+
+bool JobRun::wants(const RunRequest& request, size_t batch, int64_t first, PictureOutput& output) {
+  if (!shared_) return output.wants(request, batch, first);
+  taken_ = static_cast<size_t>(first_batch_) + batch;
+  check_interrupted();
+  return shared_->take(taken_);
+}
+
+// The batch is done with when its last picture is in its file.
+void JobRun::added(int64_t number, PictureOutput& output) {
+  ++num_drawn_;
+  const int64_t in_run = shared_->first_picture(static_cast<size_t>(first_batch_)) + number;
+  if (in_run + 1 != shared_->first_picture(taken_ + 1)) return;
+  ends_with_error(
+      [&] { output.then([shared = shared_.get(), batch = taken_] { shared->drawn(batch); }); });
+}
+
+MadeWith JobRun::made_with(const RunRequest& request, const ModelSummary& model) const {
+  MadeWith made;
+  made.program = program_.name;
+  made.drawing = program_.options;
+  made.settings = request.settings;
+  made.loras = request.loras;
+  made.model = model;
+  made.prompt = program_.options.prompt.prompt;
+  made.seed = request.seed;
+  if (program_.describe) program_.describe(made);
+  return made;
 }
 
 void JobRun::withheld(const RunPicture& picture) {

@@ -15,6 +15,8 @@
 #include "cli/drawing_program.h"
 #include "cli/jobs.h"
 #include "cli/picture_output.h"
+#include "cli/share.h"
+#include "cli/shared_run.h"
 #include "cli/terminal.h"
 #include "cli/wildcard_files.h"
 
@@ -24,7 +26,7 @@ namespace easel::cli {
 class JobRun {
  public:
   JobRun(const DrawingProgram& program, std::vector<Job> jobs, std::optional<SheetWords> words,
-         Terminal& terminal);
+         const Share& share, Terminal& terminal);
 
   // Finds what cannot be meant before a model is loaded. Throws Error where that is everything, or
   // where the run is not to go on.
@@ -40,8 +42,15 @@ class JobRun {
   void check_counts() const;
   RunRequest prepare(const Job& job);
   void make_choices(RunRequest& request);
+  MadeWith made_with(const RunRequest& request, const ModelSummary& model) const;
+  void join_others(const ModelSummary& model);
+  MadeWith first_made_with(const ModelSummary& model);
+  void draw_jobs(const StableDiffusion& model, const ModelSummary& summary, PictureOutput& output);
   void draw_job(const Job& job, const StableDiffusion& model, const ModelSummary& summary,
                 PictureOutput& output);
+  bool wants(const RunRequest& request, size_t batch, int64_t first, PictureOutput& output);
+  void added(int64_t number, PictureOutput& output);
+  void finish_shared(const ModelSummary& model, PictureOutput& output);
   void withheld(const RunPicture& picture);
   void on_step(const RunStep& at, const StableDiffusion& model, PictureOutput& output);
   template <class Work>
@@ -55,6 +64,7 @@ class JobRun {
   std::optional<SheetWords> words_;
   std::optional<WildcardFiles> wildcards_;
   std::shared_ptr<const SafetyChecker> checker_;
+  const Share share_;
   Terminal& terminal_;
   std::function<void()> restore_;
   const OutputOptions output_options_;
@@ -64,6 +74,9 @@ class JobRun {
   int64_t first_batch_ = 0;
   int64_t num_failed_ = 0;
   bool output_failed_ = false;
+  std::unique_ptr<SharedRun> shared_;  // null: the run is this process's alone
+  size_t taken_ = 0;                   // the batch of it that is being drawn
+  int64_t num_drawn_ = 0;
 };
 
 }  // namespace easel::cli

@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <set>
 #include <system_error>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <easel/base/error.h>
 #include <easel/io/file.h>
 
 namespace easel::cli {
@@ -22,30 +16,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMaxBytes = size_t{1} << 30;
-constexpr size_t kMaxLineBytes = 1 << 20;
 
 fs::path file_of(const fs::path& folder) { return folder / "manifest.jsonl"; }
-
-struct Row {
-  std::string id;
-  fs::path path;
-};
-
-// Nothing where the line is malformed or names a file outside the folder.
-std::optional<Row> parse_row(std::string_view line) {
-  if (line.empty() || line.size() > kMaxLineBytes) return std::nullopt;
-  const auto json = nlohmann::json::parse(line, nullptr, false);
-  const auto text = [&](const char* name) {
-    const auto found = json.find(name);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
-  };
-  if (!json.is_object()) return std::nullopt;
-  Row row{.id = text("id"), .path = fs::path(text("path")).lexically_normal()};
-  if (row.id.empty() || row.path.empty() || row.path.is_absolute() || *row.path.begin() == "..") {
-    return std::nullopt;
-  }
-  return row;
-}
 
 // The only writer while it lives.
 class Lock {
@@ -66,15 +38,16 @@ class Lock {
 
 }  // namespace
 
-Manifest::Manifest(fs::path folder, bool read) : folder_(std::move(folder)) {
+Manifest::Manifest(fs::path folder, bool read)
+    : folder_(std::move(folder)), rows_(file_of(folder_)) {
   std::error_code error;
   if (!read || !fs::exists(file_of(folder_), error)) return;
   const std::string text = read_text_file(file_of(folder_), kMaxBytes);
-  std::vector<Row> rows;
+  std::vector<ManifestRow> rows;
   std::string_view rest = text;
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('\n'), rest.size());
-    if (auto row = parse_row(rest.substr(0, end))) rows.push_back(std::move(*row));
+    if (auto row = parse_manifest_row(rest.substr(0, end))) rows.push_back(std::move(*row));
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   std::set<fs::path> seen;
@@ -85,10 +58,6 @@ Manifest::Manifest(fs::path folder, bool read) : folder_(std::move(folder)) {
   }
 }
 
-Manifest::~Manifest() {
-  if (file_ >= 0) ::close(file_);
-}
-
 std::optional<fs::path> Manifest::take(const std::string& id) {
   const auto found = there_.find(id);
   if (found == there_.end() || found->second.empty()) return std::nullopt;
@@ -97,37 +66,11 @@ std::optional<fs::path> Manifest::take(const std::string& id) {
   return path;
 }
 
-void Manifest::open() {
-  if (file_ >= 0) return;
-  file_ = ::open(file_of(folder_).c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-  if (file_ < 0) fail("cannot write {}: {}", file_of(folder_).string(), std::strerror(errno));
-}
-
-void Manifest::append(std::string line) {
-  struct stat status {};
-  char last = '\n';
-  if (::fstat(file_, &status) == 0 && status.st_size > 0 &&
-      ::pread(file_, &last, 1, status.st_size - 1) == 1 && last != '\n') {
-    line.insert(line.begin(), '\n');  // behind a line that a full disk has cut
-  }
-  line += '\n';
-  const ssize_t written = ::write(file_, line.data(), line.size());
-  if (written == static_cast<ssize_t>(line.size()) && ::fdatasync(file_) == 0) return;
-  const int reason = written >= 0 ? ENOSPC : errno;
-  if (::ftruncate(file_, status.st_size) != 0) {  // then it stays as a malformed line
-  }
-  fail("cannot write {}: {}", file_of(folder_).string(), std::strerror(reason));
-}
-
 fs::path Manifest::write(NumberedFiles& files, std::span<const std::byte> bytes,
                          const std::string& id, const std::string& settings) {
-  open();
-  const Lock lock(file_);
+  const Lock lock(rows_.open());
   return files.write(bytes, [&](const fs::path& path) {
-    using Json = nlohmann::ordered_json;
-    Json row = {{"id", id}, {"path", path.lexically_relative(folder_).generic_string()}};
-    if (!settings.empty()) row["settings"] = Json::parse(settings);
-    append(row.dump(-1, ' ', false, Json::error_handler_t::replace));
+    rows_.append(manifest_row(id, path.lexically_relative(folder_), settings));
   });
 }
 
@@ -136,5 +79,7 @@ std::string text_id(std::string_view text) {
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   return fmt::format("{:016x}", hash);
 }
+
+std::string grid_id(const std::string& ids) { return text_id("grid " + ids); }
 
 }  // namespace easel::cli

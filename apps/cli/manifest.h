@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/manifest_rows.h"
 #include "cli/output_files.h"
 
 namespace easel::cli {
@@ -25,9 +26,6 @@ class Manifest {
   // The manifest of `folder`; with `read`, what is in it. Throws Error where it is there and cannot
   // be read; a malformed line counts for nothing.
   Manifest(std::filesystem::path folder, bool read);
-  ~Manifest();
-  Manifest(const Manifest&) = delete;
-  Manifest& operator=(const Manifest&) = delete;
 
   // A picture with this id that was there at the start, each one once.
   std::optional<std::filesystem::path> take(const std::string& id);
@@ -38,15 +36,15 @@ class Manifest {
                               const std::string& id, const std::string& settings);
 
  private:
-  void open();
-  void append(std::string line);
-
   std::filesystem::path folder_;
-  int file_ = -1;
+  RowFile rows_;
   std::map<std::string, std::vector<std::filesystem::path>> there_;  // by id, the first one last
 };
 
 // 16 hexadecimal digits that stand for a text (64-bit FNV-1a).
 std::string text_id(std::string_view text);
+
+// Of a grid of pictures; `ids` are theirs, one behind the other.
+std::string grid_id(const std::string& ids);
 
 }  // namespace easel::cli

@@ -56,18 +56,21 @@ void prepare_output(const OutputOptions& options) {
 }
 
 PictureOutput::PictureOutput(OutputOptions options, int64_t per_row,
-                             std::optional<SheetWords> words, Terminal& terminal)
+                             std::optional<SheetWords> words, Terminal& terminal,
+                             SharedFolder* shared)
     : options_(std::move(options)),
       per_row_(per_row),
       words_(std::move(words)),
-      terminal_(terminal) {
-  if (!options_.file.empty() || !options_.verify.empty()) return;
+      terminal_(terminal),
+      shared_(shared) {
+  if (shared_ != nullptr || !options_.file.empty() || !options_.verify.empty()) return;
   if (!options_.skip_save) samples_.emplace(options_.outdir / "samples", "", 5, ".png");
   if (!options_.skip_save || !options_.skip_grid)
     manifest_.emplace(options_.outdir, options_.resume);
 }
 
-void PictureOutput::start(MadeWith made) {
+void PictureOutput::start(MadeWith made, int64_t first) {
+  first_ = first;
   made_ = std::move(made);
   if (!grid_made_) grid_made_ = made_;
 }
@@ -102,15 +105,18 @@ bool PictureOutput::wants(const RunRequest& request, size_t batch, int64_t first
 }
 
 void PictureOutput::keep(const std::string& id, const Image* image) {
-  if (options_.skip_grid) return;
+  if (options_.skip_grid || shared_ != nullptr) return;
   ids_ += id;
   grid_.push_back(*image);
 }
 
-void PictureOutput::write(const Image& image, const MadeWith& made) {
+void PictureOutput::write(const Image& image, const MadeWith& made, int64_t number) {
   const std::vector<std::byte> bytes = encode(image, made);
-  if (samples_) {
-    const std::string settings = options_.no_metadata ? std::string() : settings_json(made);
+  const std::string settings = options_.no_metadata ? std::string() : settings_json(made);
+  if (shared_ != nullptr) {
+    const auto path = shared_->write(number, bytes, picture_id(made), settings);
+    if (path) terminal_.saved(path->string(), made.seed);
+  } else if (samples_) {
     const auto path = manifest_->write(*samples_, bytes, picture_id(made), settings);
     terminal_.saved(path.string(), made.seed);
   } else if (options_.file == "-") {
@@ -129,25 +135,33 @@ void PictureOutput::add(RunPicture&& picture) {
   }
   MadeWith made = made_with(picture);
   keep(options_.skip_grid ? std::string() : picture_id(made), &picture.image);
-  if (!samples_ && options_.file.empty()) return;
+  if (shared_ == nullptr && !samples_ && options_.file.empty()) return;
   if (there_.contains(picture.number)) return;
-  writer_.push([this, image = std::move(picture.image), made = std::move(made)]() mutable {
-    write(marked(std::move(image), made), made);
+  writer_.push([this, image = std::move(picture.image), made = std::move(made),
+                number = first_ + picture.number]() mutable {
+    write(marked(std::move(image), made), made, number);
   });
 }
 
-void PictureOutput::write_grid() {
+std::optional<Image> PictureOutput::make_grid_image() const {
   if (!same_size(grid_)) {
-    return terminal_.log(LogLevel::Info, "the pictures differ in size: there is no grid of them");
+    terminal_.log(LogLevel::Info, "the pictures differ in size: there is no grid of them");
+    return std::nullopt;
   }
-  if (words_ && grid_.size() != words_->columns.size() * words_->rows.size()) {
-    return terminal_.log(LogLevel::Info, "pictures of the sheet are missing: there is no grid");
+  if (!words_) return make_grid(grid_, static_cast<int>(per_row_));
+  if (grid_.size() == words_->columns.size() * words_->rows.size()) {
+    return make_sheet(grid_, words_->columns, words_->rows);
   }
-  const std::string id = text_id("grid " + ids_);
+  terminal_.log(LogLevel::Info, "pictures of the sheet are missing: there is no grid");
+  return std::nullopt;
+}
+
+void PictureOutput::write_grid() {
+  const std::string id = grid_id(ids_);
   if (manifest_->take(id)) return;
-  writer_.push([this, id,
-                grid = words_ ? make_sheet(grid_, words_->columns, words_->rows)
-                              : make_grid(grid_, static_cast<int>(per_row_))] {
+  auto grid = make_grid_image();
+  if (!grid) return;
+  writer_.push([this, id, grid = std::move(*grid)] {
     NumberedFiles grids(options_.outdir, "grid-", 4, ".png");
     const auto path =
         manifest_->write(grids, encode(marked(grid, *grid_made_), *grid_made_), id, {});
@@ -177,6 +191,17 @@ void PictureOutput::remove_preview() {
 void PictureOutput::finish() {
   if (!grid_.empty()) write_grid();
   writer_.finish();
+}
+
+void PictureOutput::finish_shared(int64_t num, MadeWith made) {
+  std::optional<std::vector<std::byte>> grid;
+  if (!options_.skip_grid) {
+    for (int64_t number = 0; number < num; ++number) {
+      grid_.push_back(read_image(shared_->picture(number)));
+    }
+    if (auto image = make_grid_image()) grid = encode(marked(std::move(*image), made), made);
+  }
+  shared_->finish(num, grid);
 }
 
 }  // namespace easel::cli

@@ -30,23 +30,40 @@ struct Launcher {
   const char* world;
   const char* local_rank;
 };
-constexpr Launcher kTorchrun{"RANK", "WORLD_SIZE", "LOCAL_RANK"};
-constexpr Launcher kSrun{"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"};
-constexpr Launcher kMpirun{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
-                           "OMPI_COMM_WORLD_LOCAL_RANK"};
+constexpr Launcher kLaunchers[] = {
+    {"RANK", "WORLD_SIZE", "LOCAL_RANK"},
+    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"},
+    {"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"},
+    {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"},
+};
 
 }  // namespace
 
-ProcessPlace process_place() {
-  ProcessPlace place;
-  for (const Launcher& launcher : {kTorchrun, kSrun, kMpirun}) {
+std::optional<LaunchedRank> launched_rank() {
+  for (const Launcher& launcher : kLaunchers) {
     const auto rank = number(launcher.rank);
     const auto world = number(launcher.world);
     if (!rank || !world) continue;
-    place.rank = *rank;
-    place.world = *world;
-    place.local_rank = number(launcher.local_rank).value_or(*rank);
-    break;
+    if (*rank < 0 || *rank >= *world) {
+      fail_usage(
+          "the environment has {}={} and {}={}; expected a rank from 0 to one less than the number "
+          "of processes",
+          launcher.rank, *rank, launcher.world, *world);
+    }
+    return LaunchedRank{.rank = *rank,
+                        .world = *world,
+                        .local_rank = number(launcher.local_rank).value_or(*rank),
+                        .variable = launcher.world};
+  }
+  return std::nullopt;
+}
+
+ProcessPlace process_place() {
+  ProcessPlace place;
+  if (const auto launched = launched_rank()) {
+    place.rank = launched->rank;
+    place.world = launched->world;
+    place.local_rank = launched->local_rank;
   }
   if (const auto port = number("MASTER_PORT")) place.master_port = *port;
   if (const std::string_view address = variable("MASTER_ADDR"); !address.empty()) {

@@ -101,7 +101,8 @@ Json all_settings(const MadeWith& made) {
   json["eta"] = names.uses_eta ? Json(names.eta) : Json();
   json["init-latents"] = !made.drawing.noise.init_latents.empty();
   json["dtype"] = made.model.dtype;
-  json["device"] = made.model.device;
+  // Without the number of a GPU, which shapes nothing.
+  json["device"] = made.model.device.substr(0, made.model.device.find(':'));
   json["model"] = made.model.name;
   json["loras"] = Json::array();
   for (const LoraChoice& lora : made.loras) {

@@ -23,6 +23,8 @@
 
 #include <easel/base/error.h>
 
+#include "local_address.h"
+
 namespace easel {
 namespace {
 
@@ -100,7 +102,11 @@ c10::intrusive_ptr<c10d::Backend> make_group(const c10::intrusive_ptr<c10d::Stor
   }
 #ifdef EASEL_HAS_GLOO
   auto options = c10d::ProcessGroupGloo::Options::create(kPatience);
-  options->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
+  // By the name of this machine, as Gloo does it, another network may be meant, or none at all.
+  const std::string address = local_address_towards(place.master_address);
+  options->devices.push_back(address.empty()
+                                 ? c10d::ProcessGroupGloo::createDefaultDevice()
+                                 : c10d::ProcessGroupGloo::createDeviceForHostname(address));
   return c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, world, options);
 #else
   fail(

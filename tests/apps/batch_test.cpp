@@ -242,6 +242,10 @@ TEST_F(BatchProgram, BatchScriptsRun) {
   script("folder_img2img", "outputs/seeds/samples 'a dog'");
   EXPECT_EQ(count("outputs/folder/samples"), 3u);
   EXPECT_EQ(settings("outputs/folder/samples")[1]["init-img"], "outputs/seeds/samples/00001.png");
+  folder_.write("p.txt", "one\ntwo\nthree\nfour\nfive\n");
+  script("slurm_array", "p.txt outputs/array");
+  EXPECT_EQ(count("outputs/array/samples"), 5u);
+  EXPECT_TRUE(fs::exists(folder_ / "outputs/array/share/finished"));
 }
 
 TEST_F(BatchProgram, RefusesToResumeWhatLeavesNoManifest) {
