@@ -11,15 +11,15 @@ set(CPACK_PACKAGE_VENDOR "The Easel authors")
 set(CPACK_PACKAGE_CONTACT "The Easel authors <easel@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "draw pictures of a text with Stable Diffusion")
 set(CPACK_PACKAGE_DESCRIPTION "The programs txt2img, img2img, easel-train, easel-checkpoint and easel-upscale,
- with a small model, and the library libeasel_c. After the installation
- run easel-libtorch, which fetches LibTorch ${EASEL_TORCH_VERSION} or takes one that is there.")
+with a small model, and the library libeasel_c. After the installation run
+easel-libtorch, which fetches LibTorch ${EASEL_TORCH_VERSION} or takes one that is there.")
 set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
 set(CPACK_PACKAGE_FILE_NAME "easel-${PROJECT_VERSION}-${CMAKE_SYSTEM_NAME}-${CMAKE_SYSTEM_PROCESSOR}")
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL Runtime)
 set(CPACK_COMPONENTS_GROUPING ALL_COMPONENTS_IN_ONE)
 set(CPACK_ARCHIVE_COMPONENT_INSTALL ON)
-set(CPACK_COMPONENT_INCLUDE_TOPLEVEL_DIRECTORY ON)
+set(CPACK_PROJECT_CONFIG_FILE "${CMAKE_CURRENT_LIST_DIR}/package_options.cmake")
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)

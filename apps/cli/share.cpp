@@ -88,17 +88,16 @@ std::string shared_device(const std::string& device) {
 }
 
 std::string unshared_notice() {
-  std::optional<LaunchedRank> launched;
   try {
-    launched = launched_rank();
+    const auto launched = launched_rank();
+    if (!launched || launched->world == 1) return {};
+    return fmt::format(
+        "{} is {} in the environment, and this process draws the whole run: --share auto draws its "
+        "part",
+        launched->variable, launched->world);
   } catch (const Error&) {
-    // Without --share these variables mean nothing.
+    return {};  // without --share these variables mean nothing
   }
-  if (!launched || launched->world == 1) return {};
-  return fmt::format(
-      "{} is {} in the environment, and this process draws the whole run: --share auto draws its "
-      "part",
-      launched->variable, launched->world);
 }
 
 }  // namespace easel::cli

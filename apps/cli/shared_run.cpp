@@ -108,10 +108,12 @@ void SharedRun::see_what_is_there() {
 }
 
 bool SharedRun::may_want(size_t first, size_t num) const {
+  // What cannot be drawn is said once, by whoever has its first batch.
+  if (sizes_[first] == 0) return states_[first] == State::Open && is_mine(first);
   const auto now = Clock::now();
   for (size_t batch = first; batch < first + num; ++batch) {
     if (states_[batch] != State::Open || !is_mine(batch)) continue;
-    if (share_.kind == Share::Kind::Part || sizes_[batch] == 0) return true;
+    if (share_.kind == Share::Kind::Part) return true;
     if (leases_.is_free(piece_of(batch), now)) return true;
   }
   return false;

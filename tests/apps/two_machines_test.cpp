@@ -92,7 +92,8 @@ class TwoMachines : public ::testing::Test {
     first_.emplace(nullptr);
     if (first_->is_there()) {
       second_.emplace(&*first_);
-      apart_ = second_->is_there() && first_->ip("link set lo up") && second_->ip("link set lo up") &&
+      apart_ = second_->is_there() && first_->ip("link set lo up") &&
+               second_->ip("link set lo up") &&
                first_->ip("link add east type veth peer name west") &&
                first_->ip("link set west netns " + second_->pid()) &&
                first_->ip("address add 10.77.0.1/24 dev east") && first_->ip("link set east up") &&
@@ -111,7 +112,8 @@ class TwoMachines : public ::testing::Test {
         std::vector<std::string> words;
         if (apart_) words = (rank == 0 ? first_ : second_)->enter();
         words.insert(words.end(),
-                     {"env", "RANK=" + std::to_string(rank), "WORLD_SIZE=2", std::string("MASTER_ADDR=") + (apart_ ? "10.77.0.1" : "127.0.0.1"),
+                     {"env", "RANK=" + std::to_string(rank), "WORLD_SIZE=2",
+                      std::string("MASTER_ADDR=") + (apart_ ? "10.77.0.1" : "127.0.0.1"),
                       "MASTER_PORT=" + port, std::string(EASEL_BINARY_DIR) + "/bin/easel-train",
                       "--device", "cpu", "--threads", "1", "--progress", "lines"});
         words.insert(words.end(), arguments.begin(), arguments.end());
@@ -154,9 +156,12 @@ class TwoMachines : public ::testing::Test {
 
 TEST_F(TwoMachines, GoOnFromTheCheckpointWhenOneIsLost) {
   const auto arguments = [](const std::string& name) {
-    return std::vector<std::string>{"--base", "ae.yaml", "--name", name,
-                                    "lightning.trainer.max_steps=60",
-                                    "lightning.trainer.val_check_interval=10"};
+    return std::vector<std::string>{"--base",
+                                    "ae.yaml",
+                                    "--name",
+                                    name,
+                                    "lightning.trainer.max_steps=180",
+                                    "lightning.trainer.val_check_interval=30"};
   };
   for (const ProcessResult& result : train(arguments("whole"))) {
     ASSERT_EQ(result.code, 0) << result.err;
