@@ -131,7 +131,7 @@ TEST(ModelConfig, ValuesThatCannotBeHonouredAreErrors) {
   }
   expect_error("    use_ema: false", "    parameterization: epsi", {"parameterization", "epsi"});
   expect_error("    use_ema: false", "    beta_schedule: quadratic", {"beta_schedule"});
-  expect_error("crossattn", "adm", {"conditioning_key", "concat, hybrid, crossattn"});
+  expect_error("crossattn", "adm", {"conditioning_key", "concat, hybrid, hybrid-adm, crossattn"});
   expect_error("          dropout", "          attn_type: linear\n          dropout",
                {"attn_type", "linear"});
 }

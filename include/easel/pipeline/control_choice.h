@@ -1,4 +1,5 @@
-// Which ControlNets steer a run, and by which pictures. No LibTorch in this header.
+// Which ControlNets and T2I-Adapters steer a run, and by which pictures. No LibTorch in this
+// header.
 #pragma once
 
 #include <filesystem>
@@ -8,7 +9,7 @@ namespace easel {
 
 struct ControlChoice {
   std::filesystem::path model;    // file or diffusers folder
-  std::filesystem::path picture;  // as the ControlNet takes it: edges, depth, a pose ...
+  std::filesystem::path picture;  // as the network takes it: edges, depth, a pose ...
   double strength = 1;            // what its features are multiplied with
   // The part of the run in which it acts, from 0 to 1, by timesteps.
   double start = 0;
