@@ -54,9 +54,11 @@ Tensor ClipVision::behind(const Tensor& pictures_BCHW, size_t num_layers) const 
          shape_text(pictures_BCHW.sizes()), config_.num_channels, size, size);
   }
   const Tensor patches_BTD = patch_embedding_.forward(pictures_BCHW).flatten(2).transpose(1, 2);
-  const Tensor class_B1D = nn::StoredWeights::placed(class_embedding_D_).to(patches_BTD.scalar_type())
+  const Tensor class_B1D = nn::StoredWeights::placed(class_embedding_D_)
+                               .to(patches_BTD.scalar_type())
                                .expand({pictures_BCHW.size(0), 1, config_.hidden_size});
-  Tensor x_BTD = ops::add(at::cat({class_B1D, patches_BTD}, 1), nn::StoredWeights::placed(position_embedding_.weight));
+  Tensor x_BTD = ops::add(at::cat({class_B1D, patches_BTD}, 1),
+                          nn::StoredWeights::placed(position_embedding_.weight));
   x_BTD = pre_layernorm_.forward(x_BTD);
   for (size_t i = 0; i < num_layers; ++i) x_BTD = layers_[i].forward(x_BTD);
   return x_BTD;

@@ -95,7 +95,7 @@ TEST_P(LowMemory, TakesLoras) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, LowMemory, ::testing::Values(at::kFloat, at::kHalf),
-                         [](const auto& info) { return dtype_name(info.param); });
+                         [](const auto& type) { return dtype_name(type.param); });
 
 }  // namespace
 }  // namespace easel
