@@ -27,7 +27,9 @@ void take_small_size(CanvasSettings& settings, ModelSummary& model) {
     }
     *side = **side / times;
   }
-  model.size_unit /= times;
+  // What is drawn is a multiple of 8 pixels, as check(PictureSettings) has it for every model.
+  constexpr int64_t kDrawn = 8;
+  model.size_unit = std::max(model.size_unit, kDrawn) / times;
   model.best_size_unit = model.size_unit;
 }
 
