@@ -208,9 +208,10 @@ Txt2ImgResult img2img(const StableDiffusion& model, const Img2ImgRequest& reques
   const int64_t enlarges = summarize(model).enlarges;
   if (canvas.canvas.picture.width * enlarges != settings.width ||
       canvas.canvas.picture.height * enlarges != settings.height) {
-    fail_usage("the canvas is {}x{}, the settings {}x{}; they must be {} times that",
+    fail_usage("the canvas is {}x{}, the settings {}x{}; expected {}x{} of them",
                canvas.canvas.picture.width, canvas.canvas.picture.height, settings.width,
-               settings.height, enlarges);
+               settings.height, canvas.canvas.picture.width * enlarges,
+               canvas.canvas.picture.height * enlarges);
   }
   const c10::InferenceMode inference;
   const nn::CircularPadding padding(settings.seamless.x, settings.seamless.y);

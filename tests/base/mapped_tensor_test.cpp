@@ -1,6 +1,5 @@
 #include "easel/base/mapped_tensor.h"
 
-#include <cstdlib>
 #include <fstream>
 #include <vector>
 
@@ -9,6 +8,8 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "tests/support/temp_dir.h"
 
 namespace easel {
 namespace {
@@ -23,15 +24,15 @@ int64_t resident() {
   return pages * sysconf(_SC_PAGESIZE);
 }
 
-// 0, 1, 2 ... in float32 in a file without a name, mapped as MappedFile does.
+// 0, 1, 2 ... in float32 in a file, which is gone by its name, mapped as MappedFile does.
 std::shared_ptr<const void> mapped_numbers() {
-  char name[] = "/tmp/easel-mapped-XXXXXX";
-  const int file = mkstemp(name);
-  EXPECT_GE(file, 0);
-  unlink(name);
   const Tensor numbers = at::arange(kNumbers, at::kFloat);
   const auto size = static_cast<size_t>(numbers.nbytes());
-  EXPECT_EQ(write(file, numbers.const_data_ptr(), size), static_cast<ssize_t>(size));
+  const test::TempDir folder;
+  const auto path =
+      folder.write("numbers", {static_cast<const char*>(numbers.const_data_ptr()), size});
+  const int file = open(path.c_str(), O_RDONLY);
+  EXPECT_GE(file, 0);
   void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
   EXPECT_NE(memory, MAP_FAILED);
   close(file);
