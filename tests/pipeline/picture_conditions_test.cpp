@@ -147,7 +147,8 @@ TEST(PictureConditions, TheUpscalersLimitsAreSaid) {
   expect_in(error_of([&] { img2img(model, request, noise); }), "351; this model's is 0 to 350");
   request.noise_level = 0;
   request.settings.width = 48;
-  expect_in(error_of([&] { img2img(model, request, noise); }), "the settings 48x64; expected 96x64");
+  expect_in(error_of([&] { img2img(model, request, noise); }),
+            "the settings 48x64; expected 96x64");
   Canvas canvas;
   canvas.picture = stored("small");
   canvas.mask = {.width = 24, .height = 16, .channels = 1, .pixels = std::vector<uint8_t>(24 * 16)};
